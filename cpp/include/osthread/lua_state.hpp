@@ -1,0 +1,61 @@
+// A LuaState is a Lua state without a thread of its own: its code runs in the thread that calls it, under the
+// same limits.
+//
+// Thread safety: one call at a time; a second thread's call waits its turn. interrupt() and statistics() may
+// be called at any time.
+//
+//   osthread::LuaState state({.time_limit = 1s});
+//   state.execute("function twice(x) return 2 * x end");
+//   double four = state.call("twice", {2}).at(0).as<double>();
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "osthread/error.hpp"
+#include "osthread/export.hpp"
+#include "osthread/options.hpp"
+#include "osthread/value.hpp"
+
+namespace osthread {
+
+struct StateStatistics {
+  std::size_t memory = 0;  // bytes beyond its libraries
+  std::size_t peak_memory = 0;
+  std::size_t memory_limit = 0;  // 0: none
+};
+
+class OSTHREAD_EXPORT LuaState {
+ public:
+  explicit LuaState(StateOptions options = {});
+  ~LuaState();
+  LuaState(const LuaState&) = delete;
+  LuaState& operator=(const LuaState&) = delete;
+
+  // Each runs to its end, or throws what the code raised; options.time_limit is for each call. After
+  // LuaTimeout, LuaMemoryError or Stopped the state goes on working. std::logic_error once closed.
+  Values execute(const Code& code, const Values& args = {});
+  Values eval(const std::string& expression);
+  Values call(const Value& function, const Values& args = {});
+  Values call(const std::string& dotted_name, const Values& args = {});  // of a global function, "a.b"
+  Values call(const char* dotted_name, const Values& args = {}) {
+    return call(std::string(dotted_name), args);
+  }
+
+  Value get(const std::string& name);  // a global, copied; nil if absent
+  void set(const std::string& name, const Value& value);
+
+  void set_time_limit(std::optional<std::chrono::nanoseconds> limit);
+  std::optional<std::chrono::nanoseconds> time_limit() const;
+
+  bool interrupt();  // the call that runs now; whether there was one
+  StateStatistics statistics() const;
+  void close();  // runs the finalizers, gives the memory back; waits for a call that runs
+  bool closed() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace osthread

@@ -1,0 +1,13 @@
+// CPU time of a thread.
+#pragma once
+
+#include <cstdint>
+
+namespace osthread {
+
+// Seconds of CPU that a living thread has had, by its native handle (pthread_t); negative if the system does
+// not tell.
+double thread_cpu_seconds(std::uintptr_t handle) noexcept;
+double current_cpu_seconds() noexcept;
+
+}  // namespace osthread

@@ -1,0 +1,391 @@
+#include "interpreter.hpp"
+
+#include <cctype>
+#include <cstdio>
+#include <stdexcept>
+
+#include "builtins.hpp"
+#include "library_names.hpp"
+#include "lua_object.hpp"
+#include "lua_value.hpp"
+#include "prepared_states.hpp"
+#include "registry_slots.hpp"
+
+namespace osthread {
+namespace {
+
+Libraries libraries_of(const std::vector<std::string>& names) {
+  if (names.size() == 1 && names[0] == "all") return Libraries::all();
+  if (names.size() == 1 && names[0] == "safe") return Libraries::safe();
+  return Libraries::named(names);
+}
+
+// Everything of the options that has to be done in the state.
+struct Preparation {
+  const StateOptions* options;
+  bool limited_require;
+  int failed_module;  // -1: none
+};
+
+int prepare(lua_State* L) {
+  auto* preparation = static_cast<Preparation*>(lua_touserdata(L, 1));
+  const StateOptions& options = *preparation->options;
+  if (preparation->limited_require) install_limited_require(L);
+  if (options.path || options.cpath) {
+    lua_getglobal(L, "package");
+    if (!lua_istable(L, -1)) return luaL_error(L, "path and cpath need the library 'package'");
+    for (const auto& [field, value] :
+         {std::pair{"path", &options.path}, std::pair{"cpath", &options.cpath}}) {
+      if (!*value) continue;
+      lua_pushlstring(L, (*value)->data(), (*value)->size());
+      lua_setfield(L, -2, field);
+    }
+    lua_settop(L, 1);
+  }
+  for (const auto& [name, source] : options.modules) {
+    ++preparation->failed_module;
+    lua_pushfstring(L, "=%s", name.c_str());
+    if (luaL_loadbufferx(L, source.data(), source.size(), lua_tostring(L, -1),
+                         options.bytecode ? "bt" : "t") != 0)
+      lua_error(L);
+    add_module(L, name.c_str());
+    lua_settop(L, 1);
+  }
+  preparation->failed_module = -1;
+  return 0;
+}
+
+struct Global {
+  const std::string* name;
+  const Values* value;
+};
+
+int set_global_body(lua_State* L) {
+  const auto* global = static_cast<const Global*>(lua_touserdata(L, 1));
+  lua_pushlstring(L, global->name->data(), global->name->size());
+  push_values(L, *global->value);
+  lua_rawset(L, LUA_GLOBALSINDEX);
+  return 0;
+}
+
+int get_global_body(lua_State* L) {
+  const auto* name = static_cast<const std::string*>(lua_touserdata(L, 1));
+  lua_pushlstring(L, name->data(), name->size());
+  lua_rawget(L, LUA_GLOBALSINDEX);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  return 0;
+}
+
+int select_body(lua_State* L) {
+  const auto* name = static_cast<const std::string_view*>(lua_touserdata(L, 1));
+  lua_pushvalue(L, LUA_GLOBALSINDEX);
+  std::string_view rest = *name;
+  while (true) {
+    const std::size_t dot = rest.find('.');
+    const std::string_view field = rest.substr(0, dot);
+    if (!lua_istable(L, -1)) break;
+    lua_pushlstring(L, field.data(), field.size());
+    lua_rawget(L, -2);
+    if (dot == std::string_view::npos) break;
+    rest = rest.substr(dot + 1);
+  }
+  lua_pushlstring(L, name->data(), name->size());
+  if (!lua_isfunction(L, -2)) return luaL_error(L, "there is no global function '%s'", lua_tostring(L, -1));
+  lua_pop(L, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  return 0;
+}
+
+struct Source {
+  const Code* code;
+  bool bytecode;
+  bool expression;         // out: it is one function expression
+  int status;              // out: of loading it
+  const Values* function;  // of a code that is one; else empty
+};
+
+// Whether the code begins like `function (...)`: then it may be one function expression, which is no chunk.
+bool starts_with_function(std::string_view code) {
+  std::size_t at = 0;
+  for (;;) {
+    at = code.find_first_not_of(" \t\r\n\f\v", at);
+    if (at == std::string_view::npos) return false;
+    if (code.substr(at, 2) != "--") break;
+    if (code.substr(at, 4) == "--[[") {
+      at = code.find("]]", at);
+      if (at == std::string_view::npos) return false;
+      at += 2;
+    } else {
+      at = code.find('\n', at);
+    }
+  }
+  constexpr std::string_view kWord = "function";
+  if (code.substr(at, kWord.size()) != kWord) return false;
+  at = code.find_first_not_of(" \t\r\n\f\v", at + kWord.size());
+  return at != std::string_view::npos && code[at] == '(';
+}
+
+struct Pieces {
+  std::string_view parts[2];
+  int next = 0;
+};
+
+const char* next_piece(lua_State*, void* context, std::size_t* size) {
+  auto* pieces = static_cast<Pieces*>(context);
+  while (pieces->next < 2) {
+    const std::string_view part = pieces->parts[pieces->next++];
+    if (part.empty()) continue;
+    *size = part.size();
+    return part.data();
+  }
+  *size = 0;
+  return nullptr;
+}
+
+int load_body(lua_State* L) {
+  auto* source = static_cast<Source*>(lua_touserdata(L, 1));
+  const Code& code = *source->code;
+  if (!code.function().is_nil()) {
+    push_values(L, *source->function);
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);
+    return 0;
+  }
+  const char* mode = source->bytecode ? "bt" : "t";
+  const char* name = code.chunk_name().empty() ? code.source().c_str() : code.chunk_name().c_str();
+  source->expression = starts_with_function(code.source());
+  if (source->expression) {
+    Pieces pieces{{"return ", code.source()}};
+    source->status = lua_loadx(L, next_piece, &pieces, name, mode);
+    if (source->status !=
+        0) {  // a chunk after all, or wrong either way: then the chunk's error is the clearer one
+      source->expression = false;
+      lua_settop(L, 1);
+    }
+  }
+  if (!source->expression) {
+    Pieces pieces{{std::string_view(), code.source()}};
+    source->status = lua_loadx(L, next_piece, &pieces, name, mode);
+  }
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);  // the function, or the message
+  return 0;
+}
+
+// "chunk:12: message": the line is in the text alone, LuaJIT tells it nowhere else.
+int line_in(const std::string& message) {
+  for (std::size_t at = message.find(':'); at != std::string::npos; at = message.find(':', at + 1)) {
+    std::size_t end = at + 1;
+    while (end < message.size() && std::isdigit(static_cast<unsigned char>(message[end]))) ++end;
+    if (end > at + 1 && end < message.size() && message[end] == ':')
+      return std::stoi(message.substr(at + 1, end - at - 1));
+  }
+  return 0;
+}
+
+bool looks_like_path(const std::string& source) {
+  return source.find_first_of(" \n\t(){}\"'") == std::string::npos && source.size() > 4 &&
+         (source.ends_with(".lua") || source.find('/') != std::string::npos);
+}
+
+}  // namespace
+
+Interpreter::Interpreter(const StateOptions& options, std::string name)
+    : options_(options), name_(std::move(name)) {
+  const Libraries libraries = libraries_of(options_.libraries);
+  if (options_.memory_limit != 0 && options_.memory_limit < MemoryQuota::kFloor)
+    throw std::invalid_argument("memory_limit: " + std::to_string(options_.memory_limit) +
+                                " bytes are too few to run anything; at least 65536 are needed");
+  if (options_.time_limit && options_.time_limit->count() < 0)
+    throw std::invalid_argument("time_limit is negative");
+  if (options_.grace.count() < 0) throw std::invalid_argument("grace is negative");
+  vm_ = prepared_states::take();
+  vm_->output = &options_.output;
+  vm_->restrict(libraries);
+  if (!options_.jit) vm_->set_jit(false);
+  const bool limited = !libraries.is_all() && !libraries.has(Libraries::kPackage);
+  if (limited || options_.path || options_.cpath || !options_.modules.empty()) {
+    Preparation preparation{&options_, limited, -1};
+    try {
+      vm_->protect(prepare, &preparation);
+    } catch (const LuaMemoryError&) {
+      throw;
+    } catch (const LuaError& error) {
+      if (preparation.failed_module < 0) throw std::invalid_argument(error.message());
+      const auto& module = options_.modules[static_cast<std::size_t>(preparation.failed_module)].first;
+      throw LuaSyntaxError({.message = error.message(), .frames = {}, .value = nullptr, .thread = name_},
+                           module, line_in(error.message()));
+    }
+  }
+  vm_->set_memory_limit(options_.memory_limit);
+  for (const auto& [global_name, value] : options_.globals) set_global(global_name, value);
+}
+
+Interpreter::~Interpreter() = default;
+
+void Interpreter::set_global(const std::string& name, const Value& value) {
+  const Values values{value};
+  Global global{&name, &values};
+  vm_->protect(set_global_body, &global);
+}
+
+Value Interpreter::global(const std::string& name) {
+  vm_->protect(get_global_body, &name);
+  lua_State* L = vm_->state();
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  Values values;
+  try {
+    values = read_values(L, lua_gettop(L), 1, {name.c_str(), false});
+  } catch (const std::exception&) {
+    lua_settop(L, 0);
+    throw;
+  }
+  lua_settop(L, 0);
+  return values.front();
+}
+
+void Interpreter::select(std::string_view name) {
+  expression_ = false;
+  vm_->protect(select_body, &name);
+}
+
+void Interpreter::compile(const Code& code) {
+  if (!options_.bytecode && code.source().starts_with('\x1b'))
+    throw std::invalid_argument(
+        "code: precompiled bytecode is refused, since wrong bytecode crashes the process; "
+        "bytecode=True takes it from a source that you trust");
+  Values function;
+  if (!code.function().is_nil()) function.push_back(code.function());
+  Source source{&code, options_.bytecode, false, 0, &function};
+  vm_->quota().reset_exceeded();
+  vm_->protect(load_body, &source);
+  expression_ = source.expression;
+  if (source.status == 0) return;
+  if (source.status == LUA_ERRMEM)
+    throw LuaMemoryError({.message = "not enough memory to compile the chunk",
+                          .frames = {},
+                          .value = nullptr,
+                          .thread = name_});
+  lua_State* L = vm_->state();
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  std::string message = lua_tostring(L, -1) ? lua_tostring(L, -1) : "syntax error";
+  lua_settop(L, 0);
+  const int line = line_in(message);
+  if (looks_like_path(code.source()))
+    message += " (a string is Lua source, never a file name: pass a pathlib.Path to run the file '" +
+               code.source() + "')";
+  ErrorDetails details{
+      .message = message, .frames = {}, .value = std::make_shared<const Value>(message), .thread = name_};
+  const std::string chunk = code.chunk_name().empty() ? code.source().substr(0, code.source().find('\n'))
+                                                      : code.chunk_name().substr(1);
+  throw LuaSyntaxError(std::move(details), chunk, line);
+}
+
+std::exception_ptr Interpreter::stopped_error(StopReason why, StopStage stage,
+                                              std::vector<Frame> frames) const {
+  ErrorDetails details{.message = "stopped", .frames = std::move(frames), .value = nullptr, .thread = name_};
+  if (why == StopReason::deadline) {
+    const double limit =
+        options_.time_limit ? std::chrono::duration<double>(*options_.time_limit).count() : 0;
+    char text[64];
+    std::snprintf(text, sizeof text, "time limit of %g s exceeded", limit);
+    details.message = text;
+    return std::make_exception_ptr(LuaTimeout(std::move(details)));
+  }
+  details.message = stage == StopStage::request ? "stopped by request_stop()" : "stopped by interrupt()";
+  return std::make_exception_ptr(Stopped(std::move(details), stage));
+}
+
+Outcome Interpreter::run(const Values& args, Stop& stop) {
+  lua_State* L = vm_->state();
+  Outcome outcome;
+  std::vector<Frame> frames;
+  vm_->error_frames = &frames;
+  vm_->quota().reset_exceeded();
+  lua_settop(L, 0);
+  Run run(L, stop);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  const int status = call_protected(L, args, expression_);
+  outcome.frames = std::move(frames);
+  vm_->error_frames = nullptr;
+  if (run.exiting()) {
+    lua_settop(L, 0);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kExitValue);
+    if (lua_isnil(L, -1)) lua_settop(L, 0);
+  } else if (run.relentless()) {
+    outcome.ending = Ending::stopped;
+    outcome.error = stopped_error(run.why(), StopStage::interrupt, outcome.frames);
+  } else if (status != 0) {
+    outcome.ending = Ending::failed;
+    outcome.error = error_of(status, run, outcome);
+  }
+  run.finish();
+  if (outcome.ending == Ending::finished) {
+    try {
+      outcome.results = read_values(L, 1, lua_gettop(L), {"results"});
+    } catch (const std::exception&) {
+      outcome.ending = Ending::failed;
+      outcome.error = std::current_exception();
+    }
+  }
+  lua_settop(L, 0);
+  return outcome;
+}
+
+std::exception_ptr Interpreter::error_of(int status, const Run& run, Outcome& outcome) {
+  lua_State* L = vm_->state();
+  const int index = lua_gettop(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kStop);
+  const bool is_stop = lua_rawequal(L, index, -1);
+  lua_settop(L, index);
+  // ERRERR with a stop raised: it hit the message handler itself.
+  if (is_stop || (status == LUA_ERRERR && run.raised())) {
+    const bool by_request = !run.raised();
+    outcome.ending = Ending::stopped;
+    return stopped_error(run.why(), by_request ? StopStage::request : StopStage::interrupt, outcome.frames);
+  }
+  if (Object* object = object_at(L, index))
+    if (auto* host = dynamic_cast<HostError*>(object)) return host->exception();
+
+  ErrorDetails details{.message = {}, .frames = outcome.frames, .value = nullptr, .thread = name_};
+  std::string unconvertible;
+  try {
+    details.value = std::make_shared<const Value>(read_values(L, index, 1, {"error value", false}).front());
+  } catch (const std::exception& error) {
+    unconvertible = error.what();  // "error value: a coroutine can't cross threads": said in the message
+  }
+  if (lua_isstring(L, index)) {
+    std::size_t size = 0;
+    lua_pushvalue(L, index);
+    const char* text = lua_tolstring(L, -1, &size);
+    details.message.assign(text, size);
+  } else {
+    lua_pushvalue(L, index);
+    details.message = std::string("(error value is ") +
+                      (details.value ? details.value->type_name() : luaL_typename(L, index)) + ")";
+    if (!unconvertible.empty()) details.message += " " + unconvertible;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kText);
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 1, 1, 0) == 0 && lua_type(L, -1) == LUA_TSTRING) {
+      std::size_t size = 0;
+      const char* text = lua_tolstring(L, -1, &size);
+      details.message.assign(text, size);
+    }
+  }
+  lua_settop(L, index);
+  // coroutine.wrap hands an out-of-memory error on as a plain string, so the status does not tell it there.
+  const bool memory =
+      status == LUA_ERRMEM || (vm_->quota().exceeded() && details.message.ends_with("not enough memory"));
+  std::exception_ptr error =
+      memory ? std::make_exception_ptr(LuaMemoryError(details)) : std::make_exception_ptr(LuaError(details));
+  if (!run.raised() || memory) return error;
+  LuaError with_context(std::move(details));
+  try {
+    std::rethrow_exception(stopped_error(run.why(), StopStage::interrupt, {}));
+  } catch (const Stopped& stopped) {
+    with_context.set_context(std::make_shared<const Stopped>(stopped));
+  } catch (const LuaTimeout& timeout) {
+    with_context.set_context(std::make_shared<const LuaTimeout>(timeout));
+  }
+  return std::make_exception_ptr(with_context);
+}
+
+}  // namespace osthread

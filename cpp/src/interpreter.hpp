@@ -1,0 +1,57 @@
+// An Interpreter is a Vm set up by options, with a chunk to run: what an OSThread and a LuaState have in
+// common.
+//
+// Thread safety: one thread at a time; which one may change between calls.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <string>
+
+#include "osthread/options.hpp"
+#include "run.hpp"
+#include "vm.hpp"
+
+namespace osthread {
+
+// How a run ended.
+enum class Ending { finished, failed, stopped };
+
+struct Outcome {
+  Ending ending = Ending::finished;
+  Values results;
+  std::exception_ptr error;   // what result() throws; null if finished
+  std::vector<Frame> frames;  // of a host's exception, which has no place for them itself
+};
+
+class Interpreter {
+ public:
+  // Throws std::invalid_argument (options), LuaMemoryError, LuaSyntaxError (of a module).
+  Interpreter(const StateOptions& options, std::string name);
+  ~Interpreter();
+  Interpreter(const Interpreter&) = delete;
+  Interpreter& operator=(const Interpreter&) = delete;
+
+  // Compiles what the next run() runs. LuaSyntaxError, LuaMemoryError, std::invalid_argument (bytecode).
+  void compile(const Code& code);
+  // The function at a dotted global name becomes what the next run() runs. LuaError if there is none.
+  void select(std::string_view name);
+  // Runs it. `stop` is open and bound to this thread. Throws only what means that nothing ran.
+  Outcome run(const Values& args, Stop& stop);
+
+  Value global(const std::string& name);
+  void set_global(const std::string& name, const Value& value);
+  void run_finalizers() noexcept { vm_->run_finalizers(); }
+  Vm& vm() noexcept { return *vm_; }
+
+ private:
+  std::exception_ptr error_of(int status, const Run& run, Outcome& outcome);
+  std::exception_ptr stopped_error(StopReason why, StopStage stage, std::vector<Frame> frames) const;
+
+  const StateOptions options_;
+  const std::string name_;
+  std::unique_ptr<Vm> vm_;
+  bool expression_ = false;
+};
+
+}  // namespace osthread

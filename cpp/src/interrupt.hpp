@@ -1,0 +1,28 @@
+// How one thread makes another look up from the Lua code it runs: never by touching its lua_State from
+// outside (LuaJIT's lua_sethook is not safe there), but by having Run::attend() called on the target itself.
+// POSIX: a directed signal, which also makes blocking system calls return; Windows: the target is suspended
+// meanwhile.
+//
+// Thread safety: everything may be called from any thread.
+#pragma once
+
+#include <cstdint>
+
+namespace osthread::interrupt {
+
+// What it takes to reach a thread. Good while that thread lives.
+struct Target {
+  std::uintptr_t thread = 0;  // pthread_t; HANDLE on Windows
+};
+
+// The calling thread, made reachable (its signal mask lets the signal through).
+Target this_thread();
+
+// Has Run::attend() called on the target, soon. It may come to nothing (the target is in the middle of what
+// attend() must not see): ask again until it is answered.
+void poke(Target target) noexcept;
+
+// The signal's number, 0 where there is none.
+int signal_number() noexcept;
+
+}  // namespace osthread::interrupt

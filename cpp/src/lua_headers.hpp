@@ -1,0 +1,4 @@
+// LuaJIT's C headers, for C++.
+#pragma once
+
+#include <lua.hpp>

@@ -1,0 +1,145 @@
+#include "memory_quota.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "state_end.h"
+
+namespace osthread {
+
+namespace {
+
+// For a LuaJIT of the system, whose arena we could not give back.
+void* plain_allocate(void*, void* block, std::size_t, std::size_t new_size) {
+  if (new_size != 0) return std::realloc(block, new_size);
+  std::free(block);
+  return nullptr;
+}
+
+}  // namespace
+
+lua_State* MemoryQuota::new_state() {
+  if (!osthread_has_arena()) {
+    original_ = plain_allocate;
+    return lua_newstate(&MemoryQuota::allocate, this);
+  }
+  lua_State* L = luaL_newstate();
+  if (!L) return nullptr;
+  original_ = lua_getallocf(L, &arena_);
+  used_.store(static_cast<std::size_t>(lua_gc(L, LUA_GCCOUNT, 0)) * 1024 +
+                  static_cast<std::size_t>(lua_gc(L, LUA_GCCOUNTB, 0)),
+              std::memory_order_relaxed);
+  // It stays to the end: with the original put back before, the limit would not hold for finalizers, and
+  // large blocks would be freed without their headers.
+  lua_setallocf(L, &MemoryQuota::allocate, this);
+  return L;
+}
+
+void MemoryQuota::set_limit(std::size_t bytes) noexcept {
+  base_ = used_.load(std::memory_order_relaxed);
+  peak_.store(base_, std::memory_order_relaxed);
+  limit_ = bytes;
+  ceiling_ = bytes == 0 || bytes > SIZE_MAX - base_ ? SIZE_MAX : base_ + bytes;
+}
+
+std::size_t MemoryQuota::used() const noexcept {
+  const std::size_t used = used_.load(std::memory_order_relaxed);
+  return used > base_ ? used - base_ : 0;
+}
+
+std::size_t MemoryQuota::peak() const noexcept {
+  const std::size_t peak =
+      std::max(peak_.load(std::memory_order_relaxed), used_.load(std::memory_order_relaxed));
+  return peak > base_ ? peak - base_ : 0;
+}
+
+void* MemoryQuota::allocate(void* self, void* block, std::size_t old_size, std::size_t new_size) {
+  return static_cast<MemoryQuota*>(self)->reallocate(block, old_size, new_size);
+}
+
+void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new_size) noexcept {
+  const std::size_t used = used_.load(std::memory_order_relaxed) - old_size + new_size;
+  if (new_size > old_size && used > ceiling_) {
+    exceeded_ = true;
+    return nullptr;
+  }
+  void* result = nullptr;
+  if (new_size == 0) {
+    if (block) raw_free(block, old_size);
+  } else if (!block) {
+    result = raw_allocate(new_size);
+  } else {
+    result = raw_resize(block, old_size, new_size);
+  }
+  if (result || new_size == 0) {
+    used_.store(used, std::memory_order_relaxed);
+    if (used > peak_.load(std::memory_order_relaxed)) peak_.store(used, std::memory_order_relaxed);
+  }
+  return result;
+}
+
+void* MemoryQuota::raw_allocate(std::size_t size) noexcept {
+  if (size < kLarge) return original_(arena_, nullptr, 0, size);
+  auto* header = static_cast<Header*>(original_(arena_, nullptr, 0, size + sizeof(Header)));
+  if (!header) return nullptr;
+  link(header, size);
+  return header + 1;
+}
+
+void* MemoryQuota::raw_resize(void* block, std::size_t old_size, std::size_t new_size) noexcept {
+  const bool was_large = old_size >= kLarge;
+  const bool is_large = new_size >= kLarge;
+  if (!was_large && !is_large) return original_(arena_, block, old_size, new_size);
+  if (was_large && is_large) {
+    Header* header = static_cast<Header*>(block) - 1;
+    unlink(header);
+    auto* moved =
+        static_cast<Header*>(original_(arena_, header, old_size + sizeof(Header), new_size + sizeof(Header)));
+    if (!moved) {
+      link(header, old_size);
+      return nullptr;
+    }
+    link(moved, new_size);
+    return moved + 1;
+  }
+  void* fresh = raw_allocate(new_size);
+  if (!fresh) return nullptr;
+  std::memcpy(fresh, block, std::min(old_size, new_size));
+  raw_free(block, old_size);
+  return fresh;
+}
+
+void MemoryQuota::raw_free(void* block, std::size_t size) noexcept {
+  if (size < kLarge) {
+    original_(arena_, block, size, 0);
+    return;
+  }
+  Header* header = static_cast<Header*>(block) - 1;
+  unlink(header);
+  original_(arena_, header, size + sizeof(Header), 0);
+}
+
+void MemoryQuota::link(Header* header, std::size_t size) noexcept {
+  header->previous = nullptr;
+  header->next = large_;
+  header->size = size;
+  if (large_) large_->previous = header;
+  large_ = header;
+}
+
+void MemoryQuota::unlink(Header* header) noexcept {
+  (header->previous ? header->previous->next : large_) = header->next;
+  if (header->next) header->next->previous = header->previous;
+}
+
+void MemoryQuota::free_large_blocks() noexcept {
+  while (large_) {
+    Header* header = large_;
+    large_ = header->next;
+    original_(arena_, header, header->size + sizeof(Header), 0);
+  }
+}
+
+}  // namespace osthread

@@ -1,0 +1,75 @@
+// A MemoryQuota stands between a lua_State and LuaJIT's own allocator: it counts, holds the limit, and knows
+// the large blocks, so that all memory of a state can be given back without visiting its objects.
+//
+// Invariant: every block of kLarge bytes or more carries a Header before it, linked into `large_`; LuaJIT
+// tells exact old sizes, so which blocks have one is never in doubt. LuaJIT's allocator maps such blocks one
+// by one and forgets them, so destroying its arena alone would leak them. Crossing the threshold is allocate,
+// copy, free (its in-place resize keeps a shrunk block mapped on its own). Nothing here allocates for itself,
+// and freeing or shrinking never fails.
+//
+// Thread safety: the state's thread allocates; used(), peak() and limit() may be read from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+#include "lua_headers.hpp"
+
+namespace osthread {
+
+class MemoryQuota {
+ public:
+  static constexpr std::size_t kFloor =
+      64 * 1024;  // the least limit that leaves room for a chunk and its error
+
+  MemoryQuota() = default;
+  MemoryQuota(const MemoryQuota&) = delete;
+  MemoryQuota& operator=(const MemoryQuota&) = delete;
+
+  // A new state with LuaJIT's own allocator, wrapped; null if there is no memory for it.
+  lua_State* new_state();
+
+  // What is in use now counts as the libraries'; `bytes` beyond it are allowed from here on. 0: no limit.
+  void set_limit(std::size_t bytes) noexcept;
+
+  std::size_t used() const noexcept;  // bytes beyond the libraries
+  std::size_t peak() const noexcept;
+  std::size_t limit() const noexcept { return limit_; }
+  // Whether an allocation has failed for the limit since the last reset.
+  bool exceeded() const noexcept { return exceeded_; }
+  void reset_exceeded() noexcept { exceeded_ = false; }
+
+  // Frees the large blocks; with the arena's end everything of the state is then gone.
+  void free_large_blocks() noexcept;
+  void* arena() const noexcept { return arena_; }
+
+ private:
+  static constexpr std::size_t kLarge = 64 * 1024;
+  struct alignas(16) Header {  // 16: what LuaJIT's allocator promises for the block behind it
+    Header* previous;
+    Header* next;
+    std::size_t size;
+    std::size_t unused;
+  };
+
+  static void* allocate(void* self, void* block, std::size_t old_size, std::size_t new_size);
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size) noexcept;
+  void* raw_allocate(std::size_t size) noexcept;
+  void* raw_resize(void* block, std::size_t old_size, std::size_t new_size) noexcept;
+  void raw_free(void* block, std::size_t size) noexcept;
+  void link(Header* header, std::size_t size) noexcept;
+  void unlink(Header* header) noexcept;
+
+  lua_Alloc original_ = nullptr;
+  void* arena_ = nullptr;
+  Header* large_ = nullptr;
+  // One writer, the state's thread: plain loads and stores, atomic only so that statistics() may look.
+  std::atomic<std::size_t> used_{0};
+  std::atomic<std::size_t> peak_{0};
+  std::size_t base_ = 0;
+  std::size_t limit_ = 0;
+  std::size_t ceiling_ = SIZE_MAX;  // base_ + limit_
+  bool exceeded_ = false;
+};
+
+}  // namespace osthread

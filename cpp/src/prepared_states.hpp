@@ -1,0 +1,24 @@
+// States made ahead, so that a thread may start without waiting for one. A thread that has ended leaves one
+// behind, when nobody waits for it any more and at the least priority; so there is none before the first
+// thread, and a burst waits for none.
+//
+// Thread safety: everything may be called from any thread. After a fork the child starts without any.
+#pragma once
+
+#include <memory>
+
+#include "vm.hpp"
+
+namespace osthread::prepared_states {
+
+// One that was made ahead, or a fresh one. std::bad_alloc, std::runtime_error.
+std::unique_ptr<Vm> take();
+
+// Makes one more unless there are enough. For a thread that is about to end: it lowers its own priority for
+// good.
+void leave_one() noexcept;
+
+// Drops all of them.
+void clear() noexcept;
+
+}  // namespace osthread::prepared_states

@@ -1,0 +1,299 @@
+#include "run.hpp"
+
+#include "frames.hpp"
+#include "registry_slots.hpp"
+
+namespace osthread {
+namespace {
+
+// initial-exec: a handler may read it on any thread, and the first access to a dynamic one may call malloc.
+[[gnu::tls_model("initial-exec")]] constinit thread_local Run* current_run = nullptr;
+// Set while this thread itself is in lua_sethook: attend() must not nest into it.
+[[gnu::tls_model("initial-exec")]] constinit thread_local bool setting_hook = false;
+
+std::atomic<bool (*)()> host_check{nullptr};
+
+constexpr std::chrono::milliseconds kAskAgain{10};
+
+std::int64_t now_ns() noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
+}
+
+Clock::time_point at_ns(std::int64_t ns) noexcept {
+  return Clock::time_point(std::chrono::duration_cast<Clock::duration>(std::chrono::nanoseconds(ns)));
+}
+
+}  // namespace
+
+void Stop::open() noexcept {
+  const std::lock_guard lock(mutex_);
+  open_ = true;
+  reason_.store(StopReason::none, std::memory_order_relaxed);
+  requested_.store(false, std::memory_order_relaxed);
+  raised_at_.store(0, std::memory_order_relaxed);
+}
+
+void Stop::bind(interrupt::Target target) noexcept {
+  const std::lock_guard lock(mutex_);
+  target_ = target;
+}
+
+void Stop::unbind() noexcept {
+  const std::lock_guard lock(mutex_);
+  target_.reset();
+}
+
+void Stop::close() noexcept {
+  const std::lock_guard lock(mutex_);
+  open_ = false;
+  target_.reset();
+  if (inspection_) {
+    inspection_->done.store(true, std::memory_order_release);
+    inspection_->waiter.wake_all();
+    inspection_.reset();
+  }
+}
+
+bool Stop::request() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!open_) return false;
+  asked_.fetch_add(1, std::memory_order_relaxed);
+  const bool first = !requested_.exchange(true, std::memory_order_relaxed);
+  waiter_.wake_all();
+  return first;
+}
+
+bool Stop::ask(StopReason reason) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!open_) return false;
+    asked_.fetch_add(1, std::memory_order_relaxed);
+    StopReason none = StopReason::none;
+    if (!reason_.compare_exchange_strong(none, reason, std::memory_order_release, std::memory_order_relaxed))
+      return false;
+  }
+  deliver();
+  return true;
+}
+
+std::optional<Clock::time_point> Stop::deliver() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!open_ || !target_ || reason() == StopReason::none) return std::nullopt;
+  const Clock::time_point now = Clock::now();
+  if (const std::int64_t raised = raised_at_.load(std::memory_order_relaxed)) {
+    const Clock::time_point relentless = at_ns(raised) + grace_;
+    if (now < relentless) return relentless;
+  }
+  poke();
+  return now + kAskAgain;
+}
+
+void Stop::poke() noexcept {
+  waiter_.wake_all();
+  if (target_) interrupt::poke(*target_);
+}
+
+bool Stop::set_deadline(Clock::time_point deadline) noexcept {
+  const std::lock_guard lock(mutex_);
+  deadline_ = deadline;
+  if (watched_ <= deadline) return false;
+  watched_ = deadline;
+  return true;
+}
+
+void Stop::clear_deadline() noexcept {
+  const std::lock_guard lock(mutex_);
+  deadline_ = Clock::time_point::max();
+}
+
+std::optional<Clock::time_point> Stop::watch() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    watched_ = Clock::time_point::max();
+    if (deadline_ == Clock::time_point::max()) return std::nullopt;
+    if (Clock::now() < deadline_) {
+      watched_ = deadline_;
+      return deadline_;
+    }
+    deadline_ = Clock::time_point::max();
+  }
+  ask(StopReason::deadline);
+  return deliver();
+}
+
+std::optional<std::vector<Frame>> Stop::inspect(Clock::time_point deadline) {
+  std::shared_ptr<Inspection> inspection;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!open_ || !target_) return std::nullopt;
+    if (!inspection_) inspection_ = std::make_shared<Inspection>();
+    inspection = inspection_;
+    inspecting_.store(true, std::memory_order_release);
+  }
+  while (!inspection->done.load(std::memory_order_acquire)) {
+    const Waiter::Ticket ticket = inspection->waiter.ticket();
+    if (inspection->done.load(std::memory_order_acquire)) break;
+    {
+      const std::lock_guard lock(mutex_);
+      poke();
+    }
+    const Clock::time_point now = Clock::now();
+    if (now >= deadline) return std::nullopt;
+    inspection->waiter.park(ticket, std::min(deadline, now + kAskAgain));
+  }
+  if (inspection->frames.empty()) return std::nullopt;
+  return inspection->frames;
+}
+
+void Stop::serve_inspection(lua_State* L) noexcept {
+  if (!inspecting_.load(std::memory_order_acquire)) return;
+  const std::lock_guard lock(mutex_);
+  inspecting_.store(false, std::memory_order_relaxed);
+  if (!inspection_) return;
+  inspection_->frames = collect_frames(L, 0);
+  inspection_->done.store(true, std::memory_order_release);
+  inspection_->waiter.wake_all();
+  inspection_.reset();
+}
+
+Run::Run(lua_State* L, Stop& stop) noexcept : L_(L), stop_(stop), outer_(current_run) {
+  open_.store(true, std::memory_order_relaxed);
+  current_run = this;
+  attend();  // what was asked before there was a run to hear it
+}
+
+Run::~Run() {
+  finish();
+  current_run = outer_;
+  attend();  // an outer run's stop that this one has answered for itself only
+}
+
+Run* Run::current() noexcept { return current_run; }
+
+void Run::finish() noexcept {
+  if (!open_.load(std::memory_order_relaxed)) return;
+  disarm();
+  open_.store(false, std::memory_order_relaxed);
+}
+
+void Run::attend() noexcept {
+  Run* run = current_run;
+  if (run == nullptr || setting_hook) return;
+  if (run->open_.load(std::memory_order_relaxed) && run->wants_hook()) run->arm();
+}
+
+Run::Due Run::due(StopReason& why) const noexcept {
+  const Stop* owner = nullptr;
+  for (const Run* run = this; run; run = run->outer_)
+    if (run->stop_.reason() != StopReason::none) owner = &run->stop_;
+  if (!owner) return Due::nothing;
+  why = owner->reason();
+  if (raised_at_ == 0) return Due::first;
+  return now_ns() - raised_at_ < owner->grace().count() ? Due::nothing : Due::relentless;
+}
+
+bool Run::wants_hook() const noexcept {
+  StopReason why;
+  return exiting_ || host_signal_.load(std::memory_order_relaxed) ||
+         stop_.inspecting_.load(std::memory_order_acquire) || due(why) != Due::nothing;
+}
+
+bool Run::due_now(bool waiting) const noexcept {
+  return wants_hook() || (waiting && stop_.requested() && stop_.reason() == StopReason::none);
+}
+
+void Run::arm() noexcept {
+  const lua_Hook now = lua_gethook(L_);
+  if (now != &Run::hook) {
+    users_hook_ = now;
+    users_mask_ = lua_gethookmask(L_);
+    users_count_ = lua_gethookcount(L_);
+  }
+  // Count: the only kind, with line, for which compiled code is left (LuaJIT built with CHECKHOOK).
+  lua_sethook(L_, &Run::hook, LUA_MASKCOUNT, 1);
+}
+
+void Run::disarm() noexcept {
+  setting_hook = true;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (lua_gethook(L_) == &Run::hook) lua_sethook(L_, users_hook_, users_mask_, users_count_);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  setting_hook = false;
+}
+
+void Run::hook(lua_State* L, lua_Debug*) {
+  Run* run = current_run;
+  if (run) run->check(L, false);
+}
+
+void Run::serve(lua_State* L) noexcept {
+  stop_.serve_inspection(L);
+  if (host_signal_.exchange(false, std::memory_order_relaxed)) {
+    const auto check = host_check.load(std::memory_order_acquire);
+    if (check && check()) stop_.ask(StopReason::interrupt);
+  }
+}
+
+void Run::check(lua_State* L, bool waiting) {
+  serve(L);
+  if (exiting_) raise(L, slot::kExit);
+  StopReason why = StopReason::none;
+  switch (due(why)) {
+    case Due::first:
+      note_raised(why);
+      disarm();
+      raise(L, slot::kStop);
+    case Due::relentless:
+      relentless_ = true;
+      raise(L, slot::kStop);
+    case Due::nothing:
+      break;
+  }
+  disarm();
+  // Within the grace time of an interrupt waiting works as always: cleanup may need it.
+  if (waiting && why == StopReason::none && stop_.requested()) {
+    request_raised_ = true;
+    raise(L, slot::kStop);
+  }
+}
+
+Waiter::Outcome Run::park(Waiter::Ticket ticket, std::optional<Clock::time_point> deadline) noexcept {
+  if (raised_at_ != 0 && !relentless_) {
+    const Clock::time_point relentless = at_ns(raised_at_) + stop_.grace();
+    if (!deadline || relentless < *deadline) {
+      const Waiter::Outcome outcome = stop_.waiter().park(ticket, relentless);
+      return outcome == Waiter::Outcome::timed_out ? Waiter::Outcome::interrupted : outcome;
+    }
+  }
+  return stop_.waiter().park(ticket, deadline);
+}
+
+void Run::exit(lua_State* L) {
+  exiting_ = true;
+  attend();
+  raise(L, slot::kExit);
+}
+
+void Run::note_raised(StopReason why) noexcept {
+  why_ = why;
+  raised_at_ = now_ns();
+  if (stop_.reason() != StopReason::none) stop_.raised_at_.store(raised_at_, std::memory_order_relaxed);
+}
+
+void Run::raise(lua_State* L, int slot) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot);
+  lua_error(L);
+  __builtin_unreachable();
+}
+
+void Run::note_host_signal() noexcept {
+  Run* run = current_run;
+  if (run == nullptr) return;
+  run->host_signal_.store(true, std::memory_order_relaxed);
+  run->stop_.waiter().wake_all();
+  attend();
+}
+
+void Run::set_host_check(bool (*check)()) noexcept { host_check.store(check, std::memory_order_release); }
+
+}  // namespace osthread

@@ -1,0 +1,174 @@
+// A Run is one activation of Lua on a native thread; a Stop is what other threads say to it.
+//
+// Runs nest: Lua may call a function of the host that runs another state on the same thread. A thread's runs
+// form a stack, and whoever asks the thread to stop speaks to the innermost: a stop of an outer run ends the
+// inner ones first, each by an error of its own through its own C++ frames, then the next run out is asked
+// again.
+//
+// How a stop is raised: once, as an error object known by its identity; then the hook goes away, and code
+// that catches the error has the grace time to clean up with everything working as always. After that it is
+// raised at every instruction until the run has ended. The asker pokes the thread every 10 ms until the run
+// ends or the grace time runs, because one poke can be lost (LuaJIT runs no hook inside __gc), and a script
+// can remove a hook.
+//
+// Thread safety: Stop may be used from any thread. A Run belongs to its thread; attend() runs there in a
+// signal handler (or, on Windows, elsewhere while the thread is suspended) and touches only atomics and the
+// state's hook.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "interrupt.hpp"
+#include "lua_headers.hpp"
+#include "osthread/error.hpp"
+#include "osthread/native_thread.hpp"
+#include "waiter.hpp"
+
+namespace osthread {
+
+enum class StopReason : std::uint8_t { none, interrupt, deadline };
+
+class Stop {
+ public:
+  explicit Stop(std::chrono::nanoseconds grace) noexcept : grace_(grace) {}
+
+  // The runner's side. Between open() and close() there is something to stop; bind() names the thread that
+  // runs it.
+  void open() noexcept;
+  void bind(interrupt::Target target) noexcept;
+  void unbind() noexcept;  // the thread can't be reached any more; asking it is still heard
+  void close() noexcept;
+
+  // Asks; each returns whether there was something to stop that had not been asked so before.
+  bool request() noexcept;
+  bool ask(StopReason reason) noexcept;
+
+  // Wakes and pokes the thread if there is anything it has not answered. When to do so again; nothing: it is
+  // over, or no thread is bound.
+  std::optional<Clock::time_point> deliver() noexcept;
+
+  // A time at which to ask for the stop by itself: whether somebody has to be told to watch() then (an
+  // earlier call's watch may do for this one too). clear_deadline() when what it bounds has ended.
+  bool set_deadline(Clock::time_point deadline) noexcept;
+  void clear_deadline() noexcept;
+  // At that time: asks if the deadline still stands and has passed. When to watch again.
+  std::optional<Clock::time_point> watch() noexcept;
+
+  // Where the thread is now: waits for its answer, at most until the deadline. Nothing if it did not answer
+  // (it sits in C or host code) or does not run.
+  std::optional<std::vector<Frame>> inspect(Clock::time_point deadline);
+
+  bool requested() const noexcept { return requested_.load(std::memory_order_relaxed); }
+  const std::atomic<bool>& requested_flag() const noexcept { return requested_; }
+  StopReason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
+  bool raised() const noexcept { return raised_at_.load(std::memory_order_relaxed) != 0; }
+  std::chrono::nanoseconds grace() const noexcept { return grace_; }
+  int asked() const noexcept { return asked_.load(std::memory_order_relaxed); }  // how many asks there were
+  Waiter& waiter() noexcept { return waiter_; }
+
+ private:
+  friend class Run;
+  struct Inspection {
+    std::vector<Frame> frames;
+    std::atomic<bool> done{false};
+    Waiter waiter;
+  };
+
+  void poke() noexcept;
+  void serve_inspection(lua_State* L) noexcept;
+
+  const std::chrono::nanoseconds grace_;
+  std::mutex mutex_;  // of open_, target_, inspection_; never taken in a signal handler
+  bool open_ = false;
+  std::optional<interrupt::Target> target_;
+  std::shared_ptr<Inspection> inspection_;
+  // Release on writing, acquire where a handler or hook reads: what led to the ask is seen with it.
+  std::atomic<StopReason> reason_{StopReason::none};
+  std::atomic<bool> requested_{false};
+  std::atomic<bool> inspecting_{false};
+  std::atomic<std::int64_t> raised_at_{0};  // Clock's nanoseconds; 0: not yet
+  std::atomic<int> asked_{0};
+  // Of mutex_: the deadline, and the earliest time at which a watch() is due; max: none.
+  Clock::time_point deadline_ = Clock::time_point::max();
+  Clock::time_point watched_ = Clock::time_point::max();
+  Waiter waiter_;
+};
+
+class Run {
+ public:
+  // Becomes the innermost run of the calling thread. `stop` must be bound to this thread.
+  Run(lua_State* L, Stop& stop) noexcept;
+  ~Run();
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  static Run* current() noexcept;
+  // Arms the hook of this thread's innermost run if anybody wants something of it. Async-signal-safe.
+  static void attend() noexcept;
+
+  // Ends the region in which the state may be touched by attend(): before it is finalized or closed.
+  void finish() noexcept;
+
+  // For code that waits, or calls that may raise: raises the stop (a Lua error) if it is due, and answers
+  // inspections. `waiting`: the call would wait, so that a mere request_stop() is due as well.
+  void check(lua_State* L, bool waiting);
+  // Whether check() has anything to do; raises nothing.
+  bool due_now(bool waiting) const noexcept;
+  // Sleeps on the stop's waiter until the deadline, a wake, or a signal; check() before and after.
+  Waiter::Outcome park(Waiter::Ticket ticket, std::optional<Clock::time_point> deadline) noexcept;
+
+  // os.exit: from here on every instruction raises until the run has ended.
+  [[noreturn]] void exit(lua_State* L);
+  bool exiting() const noexcept { return exiting_; }
+
+  // After the call into Lua: whether a stop was raised in this run, whether it was past its grace time, and
+  // for what.
+  bool raised() const noexcept { return raised_at_ != 0; }
+  bool relentless() const noexcept { return relentless_; }
+  StopReason why() const noexcept { return why_; }
+  bool stopped_by_request() const noexcept { return request_raised_; }
+
+  Stop& stop() noexcept { return stop_; }
+  lua_State* state() const noexcept { return L_; }
+
+  // A signal of the host (Ctrl-C) wants to be looked at on this thread: async-signal-safe; then `host_check`,
+  // if set, is called from the hook. It returns whether the run is to be stopped.
+  static void note_host_signal() noexcept;
+  static void set_host_check(bool (*check)()) noexcept;
+
+ private:
+  enum class Due { nothing, first, relentless };
+  static void hook(lua_State* L, lua_Debug*);
+
+  Due due(StopReason& why) const noexcept;
+  bool wants_hook() const noexcept;
+  void arm() noexcept;
+  void disarm() noexcept;
+  void serve(lua_State* L) noexcept;
+  void note_raised(StopReason why) noexcept;
+  [[noreturn]] static void raise(lua_State* L, int slot);
+
+  lua_State* const L_;
+  Stop& stop_;
+  Run* const outer_;
+  // Written and read on this thread only, but attend() interrupts it anywhere: atomics without order, fenced
+  // by the fact that a handler runs between two instructions.
+  std::atomic<bool> open_{false};  // attend() may touch L_
+  std::atomic<bool> host_signal_{false};
+  bool exiting_ = false;
+  bool relentless_ = false;
+  bool request_raised_ = false;
+  StopReason why_ = StopReason::none;
+  std::int64_t raised_at_ = 0;
+  lua_Hook users_hook_ = nullptr;  // what debug.sethook had set before ours; put back when ours goes
+  int users_mask_ = 0;
+  int users_count_ = 0;
+};
+
+}  // namespace osthread

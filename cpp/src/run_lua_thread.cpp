@@ -1,0 +1,31 @@
+#include "builtins.hpp"
+#include "interpreter.hpp"
+#include "lua_headers.hpp"
+#include "osthread/osthread.hpp"
+
+extern "C" int RunLuaThread(void* code) {
+  using namespace osthread;
+  try {
+    const auto stop = std::make_shared<Stop>(StateOptions{}.grace);
+    Interpreter interpreter({}, "RunLuaThread");
+    stop->open();
+    stop->bind(interrupt::this_thread());
+    interpreter.compile(Code(static_cast<const char*>(code)));
+    const Outcome outcome = interpreter.run({}, *stop);
+    stop->unbind();
+    interpreter.run_finalizers();
+    stop->close();
+    if (outcome.error) std::rethrow_exception(outcome.error);
+    return 0;
+  } catch (const LuaSyntaxError&) {
+    return LUA_ERRSYNTAX;
+  } catch (const LuaMemoryError&) {
+    return LUA_ERRMEM;
+  } catch (const std::bad_alloc&) {
+    return LUA_ERRMEM;
+  } catch (const ConversionError&) {
+    return 0;  // results nobody asked for
+  } catch (const std::exception&) {
+    return LUA_ERRRUN;
+  }
+}

@@ -1,0 +1,26 @@
+#include <dlfcn.h>
+
+#include "shared_object.hpp"
+
+namespace osthread {
+
+std::string shared_object_path() {
+  Dl_info info{};
+  if (!dladdr(reinterpret_cast<void*>(&shared_object_path), &info) || !info.dli_fname) return {};
+  return info.dli_fname;
+}
+
+std::string promote_symbols() {
+  static const std::string failure = [] {
+    const std::string path = shared_object_path();
+    // NOLOAD: the handle of what is loaded already; the promotion stays although the handle is never closed.
+    if (dlopen(path.c_str(), RTLD_NOLOAD | RTLD_NOW | RTLD_GLOBAL)) return std::string();
+    const char* reason = dlerror();
+    // A program that LuaJIT is linked into has no library to promote; its own symbols are global if it
+    // exports them.
+    return dlopen(nullptr, RTLD_NOW) && path.empty() ? std::string() : std::string(reason ? reason : "");
+  }();
+  return failure;
+}
+
+}  // namespace osthread

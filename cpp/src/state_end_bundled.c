@@ -1,0 +1,57 @@
+/* Compiled against the private headers of the LuaJIT that is linked in, whose functions these are. */
+#include "state_end.h"
+
+#include "lj_obj.h"
+#include "lj_alloc.h"
+#include "lj_dispatch.h"
+#include "lj_func.h"
+#include "lj_gc.h"
+#include "lj_jit.h"
+#include "lj_mcode.h"
+#include "lj_trace.h"
+#include "lj_vm.h"
+
+/* A finalizer may make more objects with finalizers; LuaJIT gives up after as many rounds. */
+enum { kMostRounds = 10 };
+
+static TValue *finalize_all(lua_State *L, lua_CFunction unused, void *ud)
+{
+  (void)unused;
+  (void)ud;
+  lj_gc_finalize_cdata(L);
+  lj_gc_finalize_udata(L);
+  return NULL;
+}
+
+void osthread_run_finalizers(lua_State *L)
+{
+  global_State *g = G(L);
+  int done = 0;
+  L = mainthread(g);
+  setgcrefnull(g->cur_L);
+  lj_func_closeuv(L, tvref(L->stack));
+  lj_gc_separateudata(g, 1);
+  /* Traces must not be recorded or entered while the state is taken apart. */
+  G2J(g)->flags &= ~(uint32_t)JIT_F_ON;
+  G2J(g)->state = LJ_TRACE_IDLE;
+  lj_dispatch_update(g);
+  while (done < kMostRounds) {
+    hook_enter(g);
+    L->status = LUA_OK;
+    L->base = L->top = tvref(L->stack) + 1 + LJ_FR2;
+    L->cframe = NULL;
+    /* An error in a finalizer ends that finalizer; the others get their turn in the next round. */
+    if (lj_vm_cpcall(L, NULL, NULL, finalize_all) != LUA_OK) continue;
+    done++;
+    lj_gc_separateudata(g, 1);
+    if (gcref(g->gc.mmudata) == NULL) break;
+  }
+}
+
+void osthread_discard_state(lua_State *L, void *arena)
+{
+  lj_mcode_free(L2J(L));
+  lj_alloc_destroy(arena);
+}
+
+int osthread_has_arena(void) { return 1; }

@@ -1,0 +1,344 @@
+#include "thread_core.hpp"
+
+#include <atomic>
+#include <stdexcept>
+
+#include "cpu_time.hpp"
+#include "deadline.hpp"
+#include "fork.hpp"
+#include "prepared_states.hpp"
+#include "registry.hpp"
+#include "watchdog.hpp"
+
+namespace osthread {
+namespace {
+
+// After the grace time a chunk that can be stopped at all is gone within microseconds; a loaded machine gets
+// this long.
+constexpr std::chrono::seconds kPatience{1};
+
+std::int64_t to_ns(Clock::time_point time) noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+double seconds_since(std::int64_t ns) noexcept { return static_cast<double>(to_ns(Clock::now()) - ns) / 1e9; }
+
+std::string next_name() {
+  static std::atomic<std::uint64_t> threads{0};
+  return "OSThread-" + std::to_string(1 + threads.fetch_add(1, std::memory_order_relaxed));
+}
+
+bool is_limit(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const LuaTimeout&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+Status status_of(const Outcome& outcome) {
+  switch (outcome.ending) {
+    case Ending::finished:
+      return Status::finished;
+    case Ending::failed:
+      return Status::failed;
+    case Ending::stopped:
+      return is_limit(outcome.error) ? Status::failed : Status::stopped;
+  }
+  return Status::failed;
+}
+
+}  // namespace
+
+std::shared_ptr<ThreadCore> ThreadCore::create(const Code& code, Values args, ThreadOptions options) {
+  if (options.name.empty()) options.name = next_name();
+  const auto core = std::make_shared<ThreadCore>(std::move(options), std::move(args));
+  core->interpreter_ = std::make_unique<Interpreter>(core->options_.state(), core->options_.name);
+  core->interpreter_->compile(code.named(core->options_.chunk_name));
+  core->make_native();
+  return core;
+}
+
+ThreadCore::ThreadCore(ThreadOptions options, Values args)
+    : options_(std::move(options)),
+      generation_(fork_generation()),
+      stop_(std::make_shared<Stop>(options_.grace)),
+      args_(std::move(args)),
+      status_(Status::suspended) {
+  stop_->open();
+}
+
+ThreadCore::~ThreadCore() {
+  // A state of the parent's, in a fork's child: another thread may have been in the middle of it.
+  if (generation_ != fork_generation()) (void)interpreter_.release();
+}
+
+void ThreadCore::make_native() {
+  registry::native_begins();
+  try {
+    if (!options_.suspended) {
+      started_ = true;
+      self_ = shared_from_this();
+      status_.store(Status::running, std::memory_order_release);
+      started_at_.store(to_ns(Clock::now()), std::memory_order_relaxed);
+      registry::add(shared_from_this());
+    }
+    NativeThread native(&ThreadCore::main, this, options_.native());
+    ident_.store(native.ident(), std::memory_order_relaxed);
+    if (options_.suspended)
+      native_ = std::move(native);
+    else
+      native.detach();
+  } catch (...) {
+    const std::shared_ptr<ThreadCore> self = std::move(self_);
+    registry::remove(this);
+    registry::native_ends();
+    throw;
+  }
+}
+
+void ThreadCore::start() {
+  if (generation_ != fork_generation()) throw std::logic_error("this OSThread was made before the fork");
+  const std::lock_guard lock(mutex_);
+  if (started_) throw std::logic_error("an OSThread can be started only once");
+  started_ = true;
+  if (status_.load(std::memory_order_relaxed) != Status::suspended)
+    throw std::logic_error("this OSThread was stopped before it was started");
+  status_.store(Status::running, std::memory_order_release);
+  started_at_.store(to_ns(Clock::now()), std::memory_order_relaxed);
+  registry::add(shared_from_this());
+  self_ = shared_from_this();
+  native_.start();
+  native_.detach();
+}
+
+void ThreadCore::discard() noexcept {
+  if (generation_ != fork_generation()) return;
+  std::shared_ptr<ThreadCore> keep;
+  {
+    const std::lock_guard lock(mutex_);
+    if (started_) return;
+    started_ = true;
+    keep = shared_from_this();
+    native_.discard();
+  }
+  registry::native_ends();
+  Outcome outcome;
+  outcome.ending = Ending::stopped;
+  outcome.error = std::make_exception_ptr(Stopped(
+      {.message = "discarded before it was started", .frames = {}, .value = nullptr, .thread = options_.name},
+      StopStage::request));
+  stop_->close();
+  publish(std::move(outcome), Status::stopped);
+  interpreter_.reset();
+}
+
+int ThreadCore::main(void* argument) {
+  {
+    const std::shared_ptr<ThreadCore> self = std::move(static_cast<ThreadCore*>(argument)->self_);
+    self->run();
+  }
+  prepared_states::leave_one();
+  registry::native_ends();
+  return 0;
+}
+
+void ThreadCore::run() {
+  native_id_.store(current_native_id(), std::memory_order_release);
+  done_.wake_all();  // who waits for the id
+  registry::set_current(this);
+  stop_->bind(interrupt::this_thread());
+  if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
+  if (options_.time_limit) set_deadline(stop_, deadline_after(*options_.time_limit));
+  Outcome outcome;
+  try {
+    outcome = interpreter_->run(args_, *stop_);
+  } catch (const std::exception&) {
+    outcome.ending = Ending::failed;
+    outcome.error = std::current_exception();
+  }
+  stop_->unbind();  // no more signals: files are being flushed
+  interpreter_->run_finalizers();
+  stop_->clear_deadline();
+  stop_->close();
+  memory_.store(0, std::memory_order_relaxed);
+  peak_memory_.store(interpreter_->vm().quota().peak(), std::memory_order_relaxed);
+  cpu_seconds_.store(current_cpu_seconds(), std::memory_order_relaxed);
+  wall_seconds_.store(seconds_since(started_at_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+  const Status status = status_of(outcome);
+  publish(std::move(outcome), status);
+  registry::set_current(nullptr);
+  registry::remove(this);
+  args_.clear();
+  {
+    const std::lock_guard lock(mutex_);  // statistics() may look at it
+    interpreter_.reset();
+  }
+}
+
+void ThreadCore::publish(Outcome outcome, Status status) {
+  std::vector<std::function<void()>> callbacks;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended()) return;  // abandoned meanwhile: that was said, so it stands
+    outcome_ = std::move(outcome);
+    callbacks.swap(callbacks_);
+    status_.store(status, std::memory_order_release);
+  }
+  done_.wake_all();
+  for (const auto& callback : callbacks) callback();
+}
+
+ThreadCore::Wait ThreadCore::wait(std::optional<Clock::time_point> deadline) noexcept {
+  for (;;) {
+    const Waiter::Ticket ticket = done_.ticket();
+    if (ended()) return Wait::ended;
+    switch (done_.park(ticket, deadline)) {
+      case Waiter::Outcome::woken:
+        break;
+      case Waiter::Outcome::timed_out:
+        return ended() ? Wait::ended : Wait::timed_out;
+      case Waiter::Outcome::interrupted:
+        return ended() ? Wait::ended : Wait::interrupted;
+    }
+  }
+}
+
+const Outcome& ThreadCore::outcome() const { return outcome_; }
+
+Status ThreadCore::status() const noexcept {
+  if (generation_ != fork_generation()) {
+    const Status status = status_.load(std::memory_order_acquire);
+    return status == Status::running || status == Status::suspended || status == Status::paused ? Status::lost
+                                                                                                : status;
+  }
+  return status_.load(std::memory_order_acquire);
+}
+
+bool ThreadCore::ended() const noexcept {
+  switch (status()) {
+    case Status::suspended:
+    case Status::running:
+    case Status::paused:
+      return false;
+    default:
+      return true;
+  }
+}
+
+bool ThreadCore::request_stop() noexcept { return generation_ == fork_generation() && stop_->request(); }
+
+bool ThreadCore::interrupt() {
+  if (generation_ != fork_generation()) return false;
+  return ask_to_stop(stop_);
+}
+
+Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look) {
+  const auto wait_for = [&](std::chrono::nanoseconds time) {
+    const Clock::time_point deadline = deadline_after(time);
+    for (;;) {
+      const Wait wait_result = wait(deadline);
+      if (wait_result == Wait::ended) return true;
+      if (wait_result == Wait::timed_out || (look && !look())) return false;
+    }
+  };
+  if (status() == Status::suspended) discard();
+  if (ended()) return status();
+  if (registry::current() ==
+      this) {  // by a function of the host that it calls itself: it can't wait for its own end
+    interrupt();
+    return status();
+  }
+  request_stop();
+  if (wait_for(grace)) return status();
+  interrupt();
+  if (!wait_for(options_.grace + grace + kPatience)) abandon();
+  return status();
+}
+
+void ThreadCore::terminate_later() {
+  if (generation_ != fork_generation()) return;
+  if (status() == Status::suspended) discard();
+  if (ended()) return;
+  request_stop();
+  interrupt();
+  const std::weak_ptr<ThreadCore> weak = weak_from_this();
+  Watchdog::instance().schedule(deadline_after(options_.grace * 2 + kPatience),
+                                [weak]() -> std::optional<Clock::time_point> {
+                                  if (const auto core = weak.lock(); core && !core->ended()) core->abandon();
+                                  return std::nullopt;
+                                });
+}
+
+void ThreadCore::abandon() {
+  Outcome outcome;
+  outcome.ending = Ending::stopped;
+  outcome.error = std::make_exception_ptr(
+      Abandoned({.message = "abandoned: it sits in foreign code that does not return, or in a finalizer",
+                 .frames = {},
+                 .value = nullptr,
+                 .thread = options_.name},
+                StopStage::interrupt));
+  publish(std::move(outcome), Status::abandoned);
+}
+
+std::optional<std::vector<Frame>> ThreadCore::stack(Clock::time_point deadline) {
+  if (ended() || status() == Status::suspended) return std::vector<Frame>{};
+  return stop_->inspect(deadline);
+}
+
+ThreadStatistics ThreadCore::statistics() const {
+  ThreadStatistics statistics;
+  statistics.memory_limit = options_.memory_limit;
+  statistics.stops_asked = stop_->asked();
+  const std::lock_guard lock(mutex_);
+  const Status now = status();
+  if (now == Status::running && interpreter_) {
+    statistics.cpu_seconds = std::max(0.0, thread_cpu_seconds(ident_.load(std::memory_order_relaxed)));
+    statistics.wall_seconds = seconds_since(started_at_.load(std::memory_order_relaxed));
+    statistics.memory = interpreter_->vm().quota().used();
+    statistics.peak_memory = interpreter_->vm().quota().peak();
+    if (const char* what = waiting_for_.load(std::memory_order_acquire)) {
+      statistics.waiting_for = what;
+      statistics.waiting_seconds = seconds_since(waiting_since_.load(std::memory_order_relaxed));
+    }
+  } else {
+    statistics.cpu_seconds = cpu_seconds_.load(std::memory_order_relaxed);
+    statistics.wall_seconds = wall_seconds_.load(std::memory_order_relaxed);
+    statistics.peak_memory = peak_memory_.load(std::memory_order_relaxed);
+  }
+  return statistics;
+}
+
+void ThreadCore::on_end(std::function<void()> callback) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!ended()) {
+      callbacks_.push_back(std::move(callback));
+      return;
+    }
+  }
+  callback();
+}
+
+std::uint64_t ThreadCore::native_id() const noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (native_.joinable()) return native_.native_id();
+  }
+  for (;;) {  // the thread tells it itself, first thing
+    const Waiter::Ticket ticket = done_.ticket();
+    const std::uint64_t id = native_id_.load(std::memory_order_acquire);
+    if (id != 0 || ended()) return id;
+    done_.park(ticket, std::nullopt);
+  }
+}
+
+void ThreadCore::note_waiting(const char* what) noexcept {
+  waiting_since_.store(to_ns(Clock::now()), std::memory_order_relaxed);
+  waiting_for_.store(what, std::memory_order_release);  // release: the time is there when the reason is seen
+}
+
+}  // namespace osthread

@@ -1,0 +1,88 @@
+// What an OSThread's owner, its native thread, and whoever else holds a handle share.
+//
+// Invariant: the outcome is published once, under mutex_, before status_ says so and before done_ wakes
+// anybody; after that neither changes. The interpreter is the native thread's alone from start() on. The
+// finalizers of the state have run when the outcome is published; only its memory is given back later.
+//
+// Thread safety: everything may be called from any thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "interpreter.hpp"
+#include "osthread/osthread.hpp"
+#include "run.hpp"
+#include "waiter.hpp"
+
+namespace osthread {
+
+class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
+ public:
+  static std::shared_ptr<ThreadCore> create(const Code& code, Values args, ThreadOptions options);
+  ThreadCore(ThreadOptions options, Values args);
+  ~ThreadCore();
+
+  void start();
+  void discard() noexcept;  // of one that never started
+  enum class Wait { ended, timed_out, interrupted };
+  // `interrupted`: a signal came, for a caller that has to look at it.
+  Wait wait(std::optional<Clock::time_point> deadline) noexcept;
+  const Outcome& outcome() const;  // after the end
+
+  Status status() const noexcept;
+  bool ended() const noexcept;
+  bool request_stop() noexcept;
+  bool interrupt();
+  // As OSThread::terminate; `look` is called when a signal came and says whether to go on waiting.
+  Status terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look = {});
+  // The same without waiting: the watchdog takes the steps.
+  void terminate_later();
+  void abandon();
+
+  std::optional<std::vector<Frame>> stack(Clock::time_point deadline);
+  ThreadStatistics statistics() const;
+  void on_end(std::function<void()> callback);
+
+  const ThreadOptions& options() const noexcept { return options_; }
+  std::uintptr_t ident() const noexcept { return ident_; }
+  std::uint64_t native_id() const noexcept;
+  Stop& stop() noexcept { return *stop_; }
+  void note_waiting(const char* what) noexcept;  // the native thread's; null: no more
+
+ private:
+  static int main(void* core);
+  void run();
+  void publish(Outcome outcome, Status status);
+  void make_native();
+
+  const ThreadOptions options_;
+  const std::uint32_t generation_;  // of the fork that made it
+  std::shared_ptr<Stop> stop_;
+  Values args_;
+  std::unique_ptr<Interpreter> interpreter_;
+
+  mutable std::mutex mutex_;
+  Outcome outcome_;
+  std::vector<std::function<void()>> callbacks_;
+  NativeThread native_;  // while it is suspended; then detached
+  bool started_ = false;
+  std::shared_ptr<ThreadCore> self_;  // from the start until main() takes it over
+  std::atomic<Status> status_;
+  mutable Waiter done_;
+
+  std::atomic<std::uintptr_t> ident_{0};
+  std::atomic<std::uint64_t> native_id_{0};
+  std::atomic<std::int64_t> started_at_{0};  // Clock's nanoseconds
+  std::atomic<double> cpu_seconds_{0};       // at its end
+  std::atomic<double> wall_seconds_{0};
+  std::atomic<std::size_t> memory_{0};
+  std::atomic<std::size_t> peak_memory_{0};
+  std::atomic<const char*> waiting_for_{nullptr};
+  std::atomic<std::int64_t> waiting_since_{0};
+};
+
+}  // namespace osthread

@@ -1,0 +1,300 @@
+#include "osthread/value.hpp"
+
+#include <cmath>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+
+namespace osthread {
+namespace {
+
+constexpr std::int64_t kExact = std::int64_t{1} << 53;  // every integer up to here is a double
+
+class StringData final : public Counted {
+ public:
+  explicit StringData(std::string content) : bytes(std::move(content)) {}
+  const std::string bytes;
+};
+
+}  // namespace
+
+void Counted::release() const noexcept {
+  // acq_rel: the last one to leave must see all that the others did to the object before it deletes it
+  if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+Counted::~Counted() = default;
+Object::~Object() = default;
+Value Object::get(std::string_view) const { return {}; }
+HostFunction::~HostFunction() = default;
+std::string HostFunction::describe() const { return "function of the host"; }
+
+struct Graph::Nodes {
+  std::deque<TableData> tables;
+  std::deque<FunctionData> functions;
+  std::size_t count = 0;
+};
+
+Graph::Graph() : nodes_(new Nodes) {}
+Graph::~Graph() { delete nodes_; }
+
+TableData& Graph::add_table() {
+  return nodes_->tables.emplace_back(TableData{this, nodes_->count++, TableMark::none, {}, {}});
+}
+
+FunctionData& Graph::add_function() {
+  return nodes_->functions.emplace_back(FunctionData{this, nodes_->count++, {}, {}, {}});
+}
+
+Value Graph::inner(TableData& node) noexcept {
+  Value value;
+  value.type_ = Value::Type::table;
+  value.inner_ = true;
+  value.payload_.table = &node;
+  return value;
+}
+
+Value Graph::inner(FunctionData& node) noexcept {
+  Value value;
+  value.type_ = Value::Type::function;
+  value.inner_ = true;
+  value.payload_.function = &node;
+  return value;
+}
+
+Value Graph::outer(TableData& node) noexcept {
+  Value value = inner(node);
+  return Value(static_cast<const Value&>(value));  // a copy counts
+}
+
+Value Graph::outer(FunctionData& node) noexcept {
+  Value value = inner(node);
+  return Value(static_cast<const Value&>(value));
+}
+
+Value::Value(std::string bytes) : type_(Type::string) { payload_.counted = new StringData(std::move(bytes)); }
+Value::Value(std::string_view bytes) : Value(std::string(bytes)) {}
+
+Value Value::adopt(Object* object) noexcept {
+  Value value;
+  value.type_ = Type::object;
+  value.payload_.counted = object;
+  return value;
+}
+
+Value Value::library(std::string dotted_name) {
+  Value value(std::move(dotted_name));
+  value.type_ = Type::library;
+  return value;
+}
+
+Value::Value(const Value& other) noexcept : payload_(other.payload_), type_(other.type_) {
+  switch (type_) {
+    case Type::string:
+    case Type::library:
+    case Type::object:
+      payload_.counted->retain();
+      break;
+    case Type::table:
+      payload_.table->graph->retain();
+      break;
+    case Type::function:
+      payload_.function->graph->retain();
+      break;
+    default:
+      break;
+  }
+}
+
+Value::Value(Value&& other) noexcept : payload_(other.payload_), type_(other.type_), inner_(other.inner_) {
+  other.type_ = Type::nil;
+  other.inner_ = false;
+}
+
+Value& Value::operator=(Value other) noexcept {
+  std::swap(payload_, other.payload_);
+  std::swap(type_, other.type_);
+  std::swap(inner_, other.inner_);
+  return *this;
+}
+
+Value::~Value() {
+  switch (type_) {
+    case Type::string:
+    case Type::library:
+    case Type::object:
+      payload_.counted->release();
+      break;
+    case Type::table:
+      if (!inner_) payload_.table->graph->release();
+      break;
+    case Type::function:
+      if (!inner_) payload_.function->graph->release();
+      break;
+    default:
+      break;
+  }
+}
+
+void Value::set_integer(std::int64_t integer) noexcept {
+  if (integer >= -kExact && integer <= kExact) {
+    type_ = Type::number;
+    payload_.number = static_cast<double>(integer);
+  } else {
+    type_ = Type::int64;
+    payload_.int64 = integer;
+  }
+}
+
+void Value::set_unsigned(std::uint64_t integer) noexcept {
+  if (integer <= static_cast<std::uint64_t>(INT64_MAX)) {
+    set_integer(static_cast<std::int64_t>(integer));
+  } else {
+    type_ = Type::uint64;
+    payload_.uint64 = integer;
+  }
+}
+
+std::string_view Value::bytes() const noexcept {
+  return static_cast<const StringData*>(payload_.counted)->bytes;
+}
+const TableData& Value::table() const noexcept { return *payload_.table; }
+const FunctionData& Value::function() const noexcept { return *payload_.function; }
+Object* Value::object() const noexcept { return static_cast<Object*>(payload_.counted); }
+
+const Values& Value::elements() const {
+  if (type_ != Type::table) refuse("a table");
+  return payload_.table->array;
+}
+
+const std::vector<std::pair<Value, Value>>& Value::fields() const {
+  if (type_ != Type::table) refuse("a table");
+  return payload_.table->fields;
+}
+
+Value Value::get(std::string_view key) const {
+  for (const auto& [name, value] : fields())
+    if (name.type_ == Type::string && name.bytes() == key) return value;
+  return {};
+}
+
+const char* Value::type_name() const noexcept {
+  switch (type_) {
+    case Type::nil:
+      return "nil";
+    case Type::boolean:
+      return "a boolean";
+    case Type::number:
+      return "a number";
+    case Type::int64:
+    case Type::uint64:
+      return "a 64-bit integer";
+    case Type::string:
+      return "a string";
+    case Type::table:
+      return "a table";
+    case Type::function:
+    case Type::library:
+      return "a function";
+    case Type::object:
+      return "an object";
+  }
+  return "a value";
+}
+
+void Value::refuse(const char* wanted) const {
+  throw ConversionError("value", std::string(type_name()) + " is not " + wanted);
+}
+
+double Value::to_number(const char* wanted) const {
+  switch (type_) {
+    case Type::number:
+      return payload_.number;
+    case Type::int64:
+      return static_cast<double>(payload_.int64);
+    case Type::uint64:
+      return static_cast<double>(payload_.uint64);
+    default:
+      refuse(wanted);
+  }
+}
+
+std::int64_t Value::to_int64() const {
+  if (type_ == Type::int64) return payload_.int64;
+  if (type_ != Type::number || std::trunc(payload_.number) != payload_.number ||
+      std::fabs(payload_.number) > 0x1p62)
+    refuse("an integer that fits");
+  return static_cast<std::int64_t>(payload_.number);
+}
+
+std::uint64_t Value::to_uint64() const {
+  if (type_ == Type::uint64) return payload_.uint64;
+  const std::int64_t integer = to_int64();
+  if (integer < 0) refuse("an unsigned integer");
+  return static_cast<std::uint64_t>(integer);
+}
+
+namespace {
+
+// Copies values that are nodes of other graphs into `graph`: a graph refers only to itself, so it is freed as
+// one.
+class GraphCopier {
+ public:
+  explicit GraphCopier(Graph& graph) : graph_(graph) {}
+
+  Value operator()(const Value& value) {
+    Value copy = shallow(value);
+    while (!pending_.empty()) {  // not by recursion: a table may be nested 100,000 deep
+      const auto [from, to] = pending_.back();
+      pending_.pop_back();
+      to->mark = from->mark;
+      for (const Value& element : from->array) to->array.push_back(shallow(element));
+      for (const auto& [key, field] : from->fields) to->fields.emplace_back(shallow(key), shallow(field));
+    }
+    return copy;
+  }
+
+ private:
+  Value shallow(const Value& value) {
+    if (value.type() == Value::Type::table) {
+      const TableData& from = value.table();
+      const auto [at, fresh] = tables_.try_emplace(&from, nullptr);
+      if (fresh) {
+        at->second = &graph_.add_table();
+        pending_.emplace_back(&from, at->second);
+      }
+      return Graph::inner(*at->second);
+    }
+    return value;  // a function keeps its own graph alive, which never refers back to this one
+  }
+
+  Graph& graph_;
+  std::unordered_map<const TableData*, TableData*> tables_;
+  std::vector<std::pair<const TableData*, TableData*>> pending_;
+};
+
+struct Releaser {
+  void operator()(Graph* graph) const noexcept { graph->release(); }
+};
+
+}  // namespace
+
+Value Value::array(const Values& elements) {
+  const std::unique_ptr<Graph, Releaser> graph(new Graph);
+  TableData& table = graph->add_table();
+  table.mark = TableMark::array;
+  GraphCopier copy(*graph);
+  for (const Value& element : elements) table.array.push_back(copy(element));
+  return Graph::outer(table);
+}
+
+Value Value::map(const std::vector<std::pair<Value, Value>>& fields) {
+  const std::unique_ptr<Graph, Releaser> graph(new Graph);
+  TableData& table = graph->add_table();
+  table.mark = TableMark::map;
+  GraphCopier copy(*graph);
+  for (const auto& [key, field] : fields) table.fields.emplace_back(copy(key), copy(field));
+  return Graph::outer(table);
+}
+
+}  // namespace osthread

@@ -1,0 +1,244 @@
+#include "vm.hpp"
+
+#include <atomic>
+#include <new>
+#include <random>
+#include <stdexcept>
+#include <string_view>
+
+#include "osthread/error.hpp"
+#include "registry_slots.hpp"
+#include "state_end.h"
+
+namespace osthread {
+namespace {
+
+// LuaJIT starts every state with the same random sequence; parallel Monte Carlo must not repeat itself.
+double next_seed() {
+  static const std::uint64_t base = [] {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) | device();
+  }();
+  static std::atomic<std::uint64_t> states{0};
+  // splitmix64 (Steele, Lea and Flood 2014): neighbouring inputs give unrelated outputs.
+  std::uint64_t z = base + 0x9e3779b97f4a7c15 * (1 + states.fetch_add(1, std::memory_order_relaxed));
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return static_cast<double>((z ^ (z >> 31)) >> 11);
+}
+
+struct Setup {
+  Vm* vm;
+  std::initializer_list<lua_CFunction> steps;
+};
+
+int set_up(lua_State* L) {
+  auto* setup = static_cast<Setup*>(lua_touserdata(L, 1));
+  for (int i = 1; i <= slot::kCount;
+       ++i) {  // the registry's array part, so that later stores into it allocate nothing
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, i);
+  }
+  lua_pushlightuserdata(L, setup->vm);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kVm);
+  lua_gc(L, LUA_GCSTOP, 0);
+  luaL_openlibs(L);
+  lua_getglobal(L, "math");
+  lua_getfield(L, -1, "randomseed");
+  lua_pushnumber(L, next_seed());
+  lua_call(L, 1, 0);
+  lua_settop(L, 0);
+  for (const lua_CFunction step : setup->steps) {
+    lua_pushcfunction(L, step);
+    lua_call(L, 0, 0);
+  }
+  lua_gc(L, LUA_GCRESTART, -1);
+  return 0;
+}
+
+void remove_loaded(lua_State* L, const char* name) {
+  lua_pushnil(L);
+  lua_setglobal(L, name);
+  luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
+  lua_pushnil(L);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
+void keep_fields(lua_State* L, const char* library, std::initializer_list<const char*> names) {
+  lua_getglobal(L, library);
+  lua_newtable(L);
+  for (const char* name : names) {
+    lua_getfield(L, -2, name);
+    lua_setfield(L, -2, name);
+  }
+  luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, library);
+  lua_pop(L, 1);
+  lua_setglobal(L, library);
+  lua_pop(L, 1);
+}
+
+void drop_fields(lua_State* L, const char* library, std::initializer_list<const char*> names) {
+  lua_getglobal(L, library);
+  for (const char* name : names) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, name);
+  }
+  lua_pop(L, 1);
+}
+
+struct NamedLibrary {
+  const char* name;
+  std::uint32_t bit;
+};
+constexpr NamedLibrary kLibraries[] = {
+    {"coroutine", Libraries::kCoroutine},
+    {"package", Libraries::kPackage},
+    {"string", Libraries::kString},
+    {"table", Libraries::kTable},
+    {"math", Libraries::kMath},
+    {"bit", Libraries::kBit},
+    {"io", Libraries::kIo},
+    {"os", Libraries::kOs},
+    {"debug", Libraries::kDebug},
+    {"jit", Libraries::kJit},
+    {"ffi", Libraries::kFfi},
+};
+
+// load without bytecode: what LuaJIT would run unchecked.
+int load_text(lua_State* L) {
+  lua_settop(L, 4);
+  lua_pushliteral(L, "t");
+  lua_replace(L, 3);
+  const bool has_env = !lua_isnil(L, 4);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, has_env ? 4 : 3, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+int count_garbage(lua_State* L) {
+  const char* what = luaL_optstring(L, 1, "collect");
+  if (std::string_view(what) != "count")
+    return luaL_error(L, "collectgarbage('%s') is not available here", what);
+  lua_pushnumber(L, lua_gc(L, LUA_GCCOUNT, 0) + lua_gc(L, LUA_GCCOUNTB, 0) / 1024.0);
+  return 1;
+}
+
+int restrict_body(lua_State* L) {
+  const Libraries libraries = *static_cast<const Libraries*>(lua_touserdata(L, 1));
+  if (libraries.is_safe()) {
+    for (const char* name :
+         {"dofile", "loadfile", "loadstring", "newproxy", "getfenv", "setfenv", "gcinfo", "module"}) {
+      lua_pushnil(L);
+      lua_setglobal(L, name);
+    }
+    lua_getglobal(L, "load");
+    lua_pushcclosure(L, load_text, 1);
+    lua_setglobal(L, "load");
+    lua_pushcfunction(L, count_garbage);
+    lua_setglobal(L, "collectgarbage");
+    drop_fields(L, "string", {"dump"});
+    keep_fields(L, "os", {"clock", "date", "difftime", "time", "exit"});
+    keep_fields(L, "debug", {"traceback"});
+    remove_loaded(L, "string.buffer");
+  }
+  for (const NamedLibrary& library : kLibraries) {
+    const bool partly =
+        libraries.is_safe() && (library.bit == Libraries::kOs || library.bit == Libraries::kDebug);
+    if (!libraries.has(library.bit) && !partly) remove_loaded(L, library.name);
+  }
+  if (!libraries.has(Libraries::kPackage)) {  // require goes over to the limited one: builtins puts it there
+    lua_pushnil(L);
+    lua_setglobal(L, "require");
+    lua_pushnil(L);
+    lua_setglobal(L, "module");
+  } else if (!libraries.has(Libraries::kFfi)) {
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "ffi");
+  }
+  return 0;
+}
+
+}  // namespace
+
+Libraries Libraries::named(const std::vector<std::string>& names) {
+  std::uint32_t bits = 0;
+  for (const std::string& name : names) {
+    std::uint32_t bit = 0;
+    for (const NamedLibrary& library : kLibraries)
+      if (name == library.name) bit = library.bit;
+    if (name != "base" && bit == 0) {
+      std::string known = "base";
+      for (const NamedLibrary& library : kLibraries) known += std::string(", ") + library.name;
+      throw std::invalid_argument("libraries: there is no '" + name + "'; there are " + known);
+    }
+    bits |= bit;
+  }
+  return Libraries(bits);
+}
+
+Vm::Vm(std::initializer_list<lua_CFunction> setup) : L_(quota_.new_state()) {
+  if (!L_) throw std::bad_alloc();
+  Setup context{this, setup};
+  if (lua_cpcall(L_, set_up, &context) != 0) {
+    std::string message = lua_tostring(L_, -1) ? lua_tostring(L_, -1) : "out of memory";
+    finalized_ = true;
+    osthread_run_finalizers(L_);
+    quota_.free_large_blocks();
+    osthread_discard_state(L_, quota_.arena());
+    throw std::runtime_error("a Lua state could not be made: " + message);
+  }
+}
+
+Vm::~Vm() {
+  run_finalizers();
+  if (osthread_has_arena()) quota_.free_large_blocks();
+  osthread_discard_state(L_, quota_.arena());
+}
+
+Vm& Vm::of(lua_State* L) noexcept {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kVm);
+  auto* vm = static_cast<Vm*>(lua_touserdata(L, -1));
+  lua_pop(L, 1);
+  return *vm;
+}
+
+void Vm::protect(lua_CFunction body, const void* context) {
+  const int top = lua_gettop(L_);
+  const int status = lua_cpcall(L_, body, const_cast<void*>(context));
+  if (status == 0) return;
+  ErrorDetails details;
+  if (lua_type(L_, -1) == LUA_TSTRING) details.message = lua_tostring(L_, -1);
+  lua_settop(L_, top);
+  if (status == LUA_ERRMEM) throw LuaMemoryError(std::move(details));
+  throw LuaError(std::move(details));
+}
+
+void Vm::restrict(Libraries libraries) {
+  if (!libraries.is_all()) protect(restrict_body, &libraries);
+}
+
+void Vm::set_jit(bool on) {
+  if (!luaJIT_setmode(L_, 0, LUAJIT_MODE_ENGINE | (on ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF)) && on)
+    throw std::runtime_error("this LuaJIT has no compiler for this machine: jit=True can't be had");
+}
+
+void Vm::set_memory_limit(std::size_t bytes) {
+  quota_.set_limit(bytes);
+  if (bytes == 0) return;
+  lua_gc(L_, LUA_GCSETPAUSE, 100);
+  lua_gc(L_, LUA_GCSETSTEPMUL, 1000);
+}
+
+void Vm::run_finalizers() noexcept {
+  if (finalized_) return;
+  finalized_ = true;
+  osthread_run_finalizers(L_);
+}
+
+}  // namespace osthread

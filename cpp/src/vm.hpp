@@ -1,0 +1,98 @@
+// A Vm is one lua_State with its quota: made whole, and given back whole. It knows nothing of threads or
+// values.
+//
+// Invariant: the state is touched only inside protected calls (in LuaJIT even pushing a C function may
+// raise), so making and using it ends in a C++ exception, never in a panic.
+//
+// Thread safety: one thread at a time; which one may change between calls.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "lua_headers.hpp"
+#include "memory_quota.hpp"
+#include "osthread/error.hpp"
+
+namespace osthread {
+
+// Which standard libraries a state gets. `jit` and the base functions are always opened; what is not named is
+// taken away.
+class Libraries {
+ public:
+  static Libraries all() { return Libraries(kAll); }
+  static Libraries safe() { return Libraries(kSafe); }
+  // std::invalid_argument names the ones there are.
+  static Libraries named(const std::vector<std::string>& names);
+
+  bool is_all() const noexcept { return bits_ == kAll; }
+  bool is_safe() const noexcept { return bits_ & kSafeBit; }
+  bool has(std::uint32_t bit) const noexcept { return bits_ & bit; }
+
+  enum : std::uint32_t {
+    kCoroutine = 1,
+    kPackage = 2,
+    kString = 4,
+    kTable = 8,
+    kMath = 16,
+    kBit = 32,
+    kIo = 64,
+    kOs = 128,
+    kDebug = 256,
+    kJit = 512,
+    kFfi = 1024,
+    kSafeBit = 1 << 20,
+    kAll = 2047,
+    kSafe = kSafeBit | kCoroutine | kString | kTable | kMath | kBit,
+  };
+
+ private:
+  explicit Libraries(std::uint32_t bits) : bits_(bits) {}
+  std::uint32_t bits_;
+};
+
+class Vm {
+ public:
+  // Makes a state with all libraries and runs `setup`, each in a protected call. std::bad_alloc if memory is
+  // short.
+  explicit Vm(std::initializer_list<lua_CFunction> setup);
+  ~Vm();  // runs the finalizers that have not run, and gives back the memory
+  Vm(const Vm&) = delete;
+  Vm& operator=(const Vm&) = delete;
+
+  lua_State* state() const noexcept { return L_; }
+  MemoryQuota& quota() noexcept { return quota_; }
+  const MemoryQuota& quota() const noexcept { return quota_; }
+
+  // The Vm of a state or coroutine.
+  static Vm& of(lua_State* L) noexcept;
+
+  // Runs `body` with `context` as its light userdata argument, in a protected call: Lua errors become C++
+  // exceptions (LuaMemoryError or LuaError).
+  void protect(lua_CFunction body, const void* context);
+
+  // Takes away what `libraries` does not have.
+  void restrict(Libraries libraries);
+  void set_jit(bool on);
+  // Bounds memory from here on and lets the collector keep up with it: garbage counts, as LuaJIT does not
+  // collect when an allocation fails.
+  void set_memory_limit(std::size_t bytes);
+
+  // Runs what is due at the end of a state, so that files are flushed; after it only the destructor may
+  // follow.
+  void run_finalizers() noexcept;
+
+  // What the layers above keep with the state; they know the types.
+  const void* output = nullptr;  // builtins: where print goes
+  void* conversion = nullptr;    // lua_value: what is being read or written; nests like the calls do
+  std::vector<Frame>* error_frames = nullptr;  // where the message handler puts the stack of an error
+
+ private:
+  MemoryQuota quota_;  // before the state, which allocates through it
+  lua_State* L_;
+  bool finalized_ = false;
+};
+
+}  // namespace osthread

@@ -1,0 +1,69 @@
+#include "watchdog.hpp"
+
+#include <algorithm>
+
+#include "fork.hpp"
+
+namespace osthread {
+
+Watchdog& Watchdog::instance() { return per_process<Watchdog>(); }
+
+void Watchdog::schedule(Clock::time_point at, Task task) {
+  const std::lock_guard lock(mutex_);
+  if (!started_) {
+    NativeThread(&Watchdog::main, this, {.name = "osthread-dog"}).detach();
+    started_ = true;
+  }
+  heap_.push_back({at, order_++, std::move(task)});
+  std::push_heap(heap_.begin(), heap_.end(), later);
+  if (heap_.front().at == at) changed_.notify_one();
+}
+
+int Watchdog::main(void* self) {
+  static_cast<Watchdog*>(self)->run();
+  return 0;
+}
+
+void Watchdog::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (heap_.empty()) {
+      changed_.wait(lock);
+      continue;
+    }
+    const Clock::time_point next = heap_.front().at;
+    if (next > Clock::now()) {
+      changed_.wait_until(lock, next);
+      continue;
+    }
+    std::pop_heap(heap_.begin(), heap_.end(), later);
+    Entry entry = std::move(heap_.back());
+    heap_.pop_back();
+    lock.unlock();
+    const std::optional<Clock::time_point> again = entry.task();
+    if (!again) entry.task = nullptr;  // what it holds may take locks as it goes
+    lock.lock();
+    if (!again) continue;
+    entry.at = *again;
+    heap_.push_back(std::move(entry));
+    std::push_heap(heap_.begin(), heap_.end(), later);
+  }
+}
+
+void keep_asking(const std::shared_ptr<Stop>& stop) {
+  Watchdog::instance().schedule(Clock::now() + std::chrono::milliseconds(10),
+                                [stop] { return stop->deliver(); });
+}
+
+bool ask_to_stop(const std::shared_ptr<Stop>& stop) {
+  if (!stop->ask(StopReason::interrupt)) return false;
+  keep_asking(stop);
+  return true;
+}
+
+void set_deadline(const std::shared_ptr<Stop>& stop, Clock::time_point deadline) {
+  if (!stop->set_deadline(deadline)) return;
+  Watchdog::instance().schedule(deadline, [stop] { return stop->watch(); });
+}
+
+}  // namespace osthread

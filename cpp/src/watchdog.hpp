@@ -1,0 +1,61 @@
+// One thread for the whole process that does what must happen at a time: deadlines, and asking again until a
+// stop is answered. It starts with the first task.
+//
+// Invariant: a task runs on the watchdog's thread, one at a time, and blocks for nothing but short locks; it
+// says when it wants to run again, or that it is done.
+//
+// Thread safety: everything may be called from any thread. After a fork the child gets a watchdog of its own,
+// without the parent's tasks.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "osthread/native_thread.hpp"
+#include "run.hpp"
+
+namespace osthread {
+
+class Watchdog {
+ public:
+  using Task = std::function<std::optional<Clock::time_point>()>;
+
+  static Watchdog& instance();
+  void schedule(Clock::time_point at, Task task);
+
+ private:
+  struct Entry {
+    Clock::time_point at;
+    std::uint64_t order;
+    Task task;
+  };
+  // For a heap with the earliest on top.
+  static bool later(const Entry& a, const Entry& b) noexcept {
+    return a.at != b.at ? a.at > b.at : a.order > b.order;
+  }
+
+  static int main(void* self);
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Entry> heap_;
+  std::uint64_t order_ = 0;
+  bool started_ = false;
+};
+
+// Goes on delivering what has been asked, until it is over.
+void keep_asking(const std::shared_ptr<Stop>& stop);
+
+// Interrupts now, and asks again until it is over. Whether there was something to stop that had not been
+// asked before.
+bool ask_to_stop(const std::shared_ptr<Stop>& stop);
+
+// Asks for the stop `limit` from now, unless it has ended by then; again until it is over.
+void set_deadline(const std::shared_ptr<Stop>& stop, Clock::time_point deadline);
+
+}  // namespace osthread

@@ -1,0 +1,49 @@
+"""Lua as people type it: an expression, ``= expression``, or a chunk, whose results they want to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from osthread import LuaFunction, LuaSyntaxError, compile
+from osthread._cli.outcome import OUR_CHUNK
+
+# The state that runs PRINT_RESULTS needs these: its option `modules`.
+MODULES = {"osthread.show": Path(__file__).with_name("show.lua").read_text(encoding="utf-8")}
+
+# Called with a chunk; `quote`: whether a string that is a result is printed as Lua source. It returns two values, while
+# os.exit, which ends the chunk and this with it, leaves one at most.
+PRINT_RESULTS = compile(
+    """function(chunk, quote)
+  local show = require "osthread.show"
+  local function print_all(...)
+    local texts = {...}
+    for i = 1, select("#", ...) do
+      local value = texts[i]
+      texts[i] = type(value) == "string" and not quote and value or show(value)
+    end
+    if #texts > 0 then print(table.concat(texts, "\\t")) end
+  end
+  print_all(chunk())
+  return true, true
+end""",
+    OUR_CHUNK,
+)
+
+
+def compile_typed(code: str, name: str) -> LuaFunction:
+    """Compile an expression, ``= expression`` or a chunk; `name` is what tracebacks call it.
+
+    Raises `LuaSyntaxError`; see `is_incomplete`.
+    """
+    if code.lstrip().startswith("="):
+        return compile(code.replace("=", "return ", 1) + "\n", name)
+    try:
+        return compile(f"return {code}\n", name)
+    except LuaSyntaxError:  # the __context__ of the one that follows
+        return compile(code + "\n", name)
+
+
+def is_incomplete(error: LuaSyntaxError) -> bool:
+    """Whether more code could mend it: Lua was surprised by the end of it, read as an expression or as a chunk."""
+    readings = (error, error.__context__)
+    return any(isinstance(e, LuaSyntaxError) and e.message.endswith("near '<eof>'") for e in readings)
