@@ -19,7 +19,7 @@ int main() {
   std::cout << results.at(0).as<double>() << " from " << results.at(1).get("x").as<int>() << '\n';
 
   // An error ends its thread, nothing else; result() throws it.
-  osthread::OSThread broken("local t = nil\nreturn t.field", {}, {.chunk_name = "broken.lua"});
+  osthread::OSThread broken("local t = nil\nreturn t.field");
   try {
     broken.result();
   } catch (const osthread::LuaError& error) {

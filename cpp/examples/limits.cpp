@@ -12,7 +12,8 @@ void expect(const osthread::OSThread& thread) {
   try {
     thread.result();
   } catch (const Error& error) {
-    std::cout << thread.name() << ": " << error.what() << " (" << osthread::to_string(thread.status()) << ")\n";
+    std::cout << thread.name() << ": " << error.what() << " (" << osthread::to_string(thread.status())
+              << ")\n";
     return;
   }
   throw std::logic_error(thread.name() + " came to an end by itself");

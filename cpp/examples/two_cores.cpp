@@ -41,7 +41,8 @@ int main() {
   const Outcome one = compute(1);
   const Outcome two = compute(2);
   std::cout << one.count << " of " << 3000 * 3000 << " pairs\n"
-            << "one thread " << one.seconds << " s, two threads " << two.seconds << " s: " << one.seconds / two.seconds
-            << " times as fast on " << std::thread::hardware_concurrency() << " cores\n";
+            << "one thread " << one.seconds << " s, two threads " << two.seconds
+            << " s: " << one.seconds / two.seconds << " times as fast on "
+            << std::thread::hardware_concurrency() << " cores\n";
   return one.count == two.count ? 0 : 1;
 }

@@ -188,8 +188,8 @@ bool looks_like_path(const std::string& source) {
 
 }  // namespace
 
-Interpreter::Interpreter(const StateOptions& options, std::string name)
-    : options_(options), name_(std::move(name)) {
+Interpreter::Interpreter(StateOptions options, std::string name)
+    : options_(std::move(options)), name_(std::move(name)) {
   const Libraries libraries = libraries_of(options_.libraries);
   if (options_.memory_limit != 0 && options_.memory_limit < MemoryQuota::kFloor)
     throw std::invalid_argument("memory_limit: " + std::to_string(options_.memory_limit) +
@@ -277,6 +277,17 @@ void Interpreter::compile(const Code& code) {
   const std::string chunk = code.chunk_name().empty() ? code.source().substr(0, code.source().find('\n'))
                                                       : code.chunk_name().substr(1);
   throw LuaSyntaxError(std::move(details), chunk, line);
+}
+
+Value Interpreter::compiled() {
+  lua_State* L = vm_->state();
+  lua_settop(L, 0);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  if (expression_ && lua_pcall(L, 0, 1, 0) != 0)
+    throw LuaMemoryError({.message = "not enough memory", .frames = {}, .value = nullptr, .thread = {}});
+  Value function = read_values(L, 1, 1, {"code", false}).front();
+  lua_settop(L, 0);
+  return function;
 }
 
 std::exception_ptr Interpreter::stopped_error(StopReason why, StopStage stage,

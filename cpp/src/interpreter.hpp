@@ -27,13 +27,15 @@ struct Outcome {
 class Interpreter {
  public:
   // Throws std::invalid_argument (options), LuaMemoryError, LuaSyntaxError (of a module).
-  Interpreter(const StateOptions& options, std::string name);
+  Interpreter(StateOptions options, std::string name);
   ~Interpreter();
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
 
   // Compiles what the next run() runs. LuaSyntaxError, LuaMemoryError, std::invalid_argument (bytecode).
   void compile(const Code& code);
+  // What compile() compiled: the chunk, or the function that its expression is.
+  Value compiled();
   // The function at a dotted global name becomes what the next run() runs. LuaError if there is none.
   void select(std::string_view name);
   // Runs it. `stop` is open and bound to this thread. Throws only what means that nothing ran.

@@ -77,6 +77,12 @@ class LuaState::Impl {
   std::vector<Frame> last_frames_;
 };
 
+Value compile_function(const Code& code) {
+  Interpreter interpreter({}, std::string());
+  interpreter.compile(code);
+  return interpreter.compiled();
+}
+
 LuaState::LuaState(StateOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 LuaState::~LuaState() = default;
 

@@ -54,8 +54,13 @@ Status status_of(const Outcome& outcome) {
 
 std::shared_ptr<ThreadCore> ThreadCore::create(const Code& code, Values args, ThreadOptions options) {
   if (options.name.empty()) options.name = next_name();
+  StateOptions state = options.state();
+  // What holds things of the host stays with the state alone, and goes with it.
+  options.globals.clear();
+  options.modules.clear();
+  options.output = nullptr;
   const auto core = std::make_shared<ThreadCore>(std::move(options), std::move(args));
-  core->interpreter_ = std::make_unique<Interpreter>(core->options_.state(), core->options_.name);
+  core->interpreter_ = std::make_unique<Interpreter>(std::move(state), core->options_.name);
   core->interpreter_->compile(code.named(core->options_.chunk_name));
   core->make_native();
   return core;

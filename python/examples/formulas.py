@@ -1,4 +1,4 @@
-"""Formulas that users typed, each within limits: a wrong or a hostile one costs 0.1 seconds and 4 MiB, not the program.
+"""Formulas that users typed: a wrong or a hostile one costs at most 0.1 seconds and 4 MiB, not the program.
 
 This contains mistakes and ordinary malice; strangers' code belongs into a process of its own as well.
 """

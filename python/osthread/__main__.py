@@ -1,7 +1,7 @@
 """The command line: ``osthread``, or ``python -m osthread``.
 
-Exit status: 0, 1 a Lua error (traceback on stderr), 2 usage, 124 a time limit, 130 Ctrl-C; what a script passes to
-``os.exit`` goes before these.
+Exit status: 0, 1 a Lua error (traceback on stderr), 2 usage, 124 a time limit, 130 Ctrl-C; or what a script
+passes to ``os.exit``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PrintAndExit(argparse.Action):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; each command's function gets the parsed arguments and returns the exit status."""
+    """The whole command line; a command's function gets the parsed arguments and returns the exit status."""
     # No abbreviations: `--t` after FILE belongs to the script, however many options of ours begin with it.
     parser = argparse.ArgumentParser(
         prog="osthread", description="Lua on real OS threads, for Python and C++", allow_abbrev=False
@@ -45,8 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     run = commands.add_parser("run", help="run a Lua file in a thread", allow_abbrev=False)
-    run.add_argument("--time-limit", type=seconds, metavar="S", help="end it after S seconds (exit status 124)")
-    run.add_argument("--memory-limit", type=memory_size, metavar="SIZE", help="end it beyond SIZE: bytes, or 64M")
+    run.add_argument("--time-limit", type=seconds, metavar="S", help="end it after S seconds")
+    run.add_argument("--memory-limit", type=memory_size, metavar="SIZE", help="end it beyond SIZE: 64M")
     run.add_argument(
         "--threads",
         type=thread_count,
@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="run it in N threads at once; each finds its number in arg.thread, and N in arg.threads",
     )
     run.add_argument("file", metavar="FILE", help="Lua source; - is standard input")
-    run.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's: its ... and its arg")
+    run.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's ..., and arg")
     run.set_defaults(command=command_run)
 
     evaluate = commands.add_parser("eval", help="run Lua code and print its results", allow_abbrev=False)

@@ -25,6 +25,9 @@ struct StateStatistics {
   std::size_t memory_limit = 0;  // 0: none
 };
 
+// Source as a function that can be handed to any state. LuaSyntaxError.
+OSTHREAD_EXPORT Value compile_function(const Code& code);
+
 class OSTHREAD_EXPORT LuaState {
  public:
   explicit LuaState(StateOptions options = {});

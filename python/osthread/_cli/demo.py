@@ -1,4 +1,4 @@
-"""``osthread demo``: what this is good for, in about ten seconds. Every figure printed is measured on the spot."""
+"""``osthread demo``: what this is good for, in about ten seconds. Every figure is measured on the spot."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ def next_thread() -> None:
         times.append(time.perf_counter() - start)
         assert answer == 42, answer
     print(f"  return 6 * 7 is {answer}")
-    print(f"  from OSThread(...) to its result, {len(times)} times: median {statistics.median(times) * 1e6:.0f} us")
+    print(f"  from OSThread(...) to its result, {len(times)} times: ", end="")
+    print(f"median {statistics.median(times) * 1e6:.0f} us")
 
 
 def demo() -> int:

@@ -1,4 +1,4 @@
-"""``osthread doctor``: what this build can do. Each line is a check that is run now, and none takes long or hangs."""
+"""``osthread doctor``: what this build can do. Each line is a check, run now; none takes long or hangs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def expect(condition: bool, otherwise: str) -> None:
 
 
 def check(what: str) -> Callable[[Check], Check]:
-    """Put a function on the list. It returns what is worth adding to `what`, and raises if that is not true."""
+    """Put a function on the list: it returns what to add to `what`, and raises if that is not true."""
 
     def add(function: Check) -> Check:
         CHECKS.append((what, function))
@@ -143,11 +143,10 @@ def press_ctrl_c() -> None:
 
 @check("C++ programs find headers and library")
 def _() -> str:
-    include = Path(osthread.get_include())
-    library = include.parent / "lib"
-    for file in (include / "osthread" / "osthread.hpp", library / "cmake" / "osthread" / "osthread-config.cmake"):
-        expect(file.exists(), f"{file} is missing")
-    return str(include.parent)
+    folder = Path(osthread.get_include()).parent
+    for file in ("include/osthread/osthread.hpp", "lib/cmake/osthread/osthread-config.cmake"):
+        expect((folder / file).exists(), f"{folder / file} is missing")
+    return str(folder)
 
 
 def examine() -> int:

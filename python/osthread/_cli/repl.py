@@ -54,8 +54,8 @@ def line_editing() -> Iterator[None]:
 class Repl:
     """One conversation: chunks from standard input, run in turn in one Lua state.
 
-    Prompts and line editing are for terminals. From a pipe it reads the same input silently, an error does not end it
-    either, but makes the exit status 1.
+    Prompts and line editing are for terminals. From a pipe it reads the same input silently; an error does
+    not end it there either, but makes the exit status 1.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Repl:
                 except KeyboardInterrupt:
                     if not self.interactive:
                         raise
-                    print()  # whatever was typed or printed before it, the next prompt is at the start of a line
+                    print()  # the next prompt begins a line, whatever was typed or printed before
                 except EOFError:
                     if self.interactive:
                         print()
@@ -94,7 +94,7 @@ class Repl:
                     return int(self.failed)
 
     def read_chunk(self) -> LuaFunction:
-        """The next chunk, of as many lines as it takes. Raises EOFError, or LuaSyntaxError if it can't be mended."""
+        """The next chunk, of as many lines as it takes. Raises EOFError, or LuaSyntaxError."""
         code = self.read_line(PROMPT)
         while True:
             try:

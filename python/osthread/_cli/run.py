@@ -34,8 +34,8 @@ def run_file(
 ) -> int:
     """Run the file in `threads` threads and wait for all of them.
 
-    Returns the exit status: of the first thread that did not end well, or 0. Ctrl-C ends the threads and comes out as
-    KeyboardInterrupt.
+    Returns the exit status: of the first thread that did not end well, or 0. Ctrl-C ends the threads and
+    comes out as KeyboardInterrupt.
     """
     source = read_source(file)
     try:
@@ -43,16 +43,16 @@ def run_file(
     except LuaSyntaxError as error:
         return report(error)
     arguments = [os.fsencode(arg) for arg in args]  # the very bytes of the command line, UTF-8 or not
+    arg = {0: os.fsencode(file), **dict(enumerate(arguments, 1)), "threads": threads}
     with ExitStack() as stack:
         running = []
         for number in range(1, threads + 1):
-            arg = {0: os.fsencode(file), "thread": number, "threads": threads, **dict(enumerate(arguments, 1))}
             thread = OSThread(
                 RUN_SCRIPT,
                 script,
                 *arguments,
                 name=Path(file).name if threads == 1 else f"{Path(file).name}-{number}",
-                globals={"arg": arg},
+                globals={"arg": arg | {"thread": number}},
                 time_limit=time_limit,
                 memory_limit=memory_limit,
             )

@@ -10,8 +10,8 @@ from osthread._cli.outcome import OUR_CHUNK
 # The state that runs PRINT_RESULTS needs these: its option `modules`.
 MODULES = {"osthread.show": Path(__file__).with_name("show.lua").read_text(encoding="utf-8")}
 
-# Called with a chunk; `quote`: whether a string that is a result is printed as Lua source. It returns two values, while
-# os.exit, which ends the chunk and this with it, leaves one at most.
+# Called with a chunk; `quote`: whether a string that is a result is printed as Lua source. It returns two
+# values, while os.exit, which ends the chunk and this with it, leaves one at most.
 PRINT_RESULTS = compile(
     """function(chunk, quote)
   local show = require "osthread.show"
@@ -44,6 +44,6 @@ def compile_typed(code: str, name: str) -> LuaFunction:
 
 
 def is_incomplete(error: LuaSyntaxError) -> bool:
-    """Whether more code could mend it: Lua was surprised by the end of it, read as an expression or as a chunk."""
+    """Whether more code could mend it: its end surprised Lua, read as an expression or as a chunk."""
     readings = (error, error.__context__)
     return any(isinstance(e, LuaSyntaxError) and e.message.endswith("near '<eof>'") for e in readings)

@@ -1,0 +1,63 @@
+#include <pybind11/stl.h>
+
+#include <new>
+
+#include "bindings.hpp"
+#include "sigint.hpp"
+
+namespace osthread::python {
+namespace {
+
+thread_local PyObject* signal_error = nullptr;
+
+// Called where this thread's Lua code stands, after note_signal(). Python runs handlers on the main thread
+// alone.
+bool check_signals() {
+  if (ending()) return false;
+  const GilHold gil;
+  if (PyErr_CheckSignals() == 0) return false;
+  PyObject *type, *value, *trace;
+  PyErr_Fetch(&type, &value, &trace);
+  PyErr_NormalizeException(&type, &value, &trace);
+  if (trace) PyException_SetTraceback(value, trace);
+  Py_XDECREF(type);
+  Py_XDECREF(trace);
+  Py_XSETREF(signal_error, value);
+  return true;
+}
+
+py::dict describe_features() {
+  const Features now = features();
+  using namespace py::literals;
+  return py::dict("luajit"_a = now.luajit, "interrupts_compiled_loops"_a = now.interrupts_compiled_loops,
+                  "kill"_a = now.kill, "signal"_a = now.signal, "platform"_a = now.platform);
+}
+
+}  // namespace
+
+void look_at_signals() {
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+void stand_before_sigint() { sigint::stand_before(&host::note_signal); }
+
+py::object take_signal_error() {
+  return py::reinterpret_steal<py::object>(std::exchange(signal_error, nullptr));
+}
+
+void bind_process(py::module_& module) {
+  host::set_signal_check(&check_signals);
+  module.def("features", &describe_features);
+  module.def("note_ending", &note_ending, "From here on no thread of ours asks for the GIL.");
+  module.def("after_fork", &forget_parents, "In a fork's child: starts anew.");
+  module.def(
+      "wait_until_quiet",
+      [](double timeout) {
+        const py::gil_scoped_release release;
+        return host::wait_until_quiet(host::deadline_after(duration(timeout)));
+      },
+      py::arg("timeout"));
+  module.def("drop_prepared_states", &host::drop_prepared_states);
+}
+
+}  // namespace osthread::python

@@ -1,0 +1,79 @@
+#include "gil.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace osthread::python {
+namespace {
+
+std::atomic<bool> interpreter_ending{false};
+
+struct Dropped {
+  std::mutex mutex;
+  std::vector<PyObject*> objects;
+  bool announced = false;
+};
+
+// Never destroyed: threads may drop references while the process ends.
+Dropped*& dropped_list() {
+  static auto* list = new Dropped;
+  return list;
+}
+Dropped& dropped() { return *dropped_list(); }
+
+int drop_all(void*) {
+  std::vector<PyObject*> objects;
+  {
+    const std::lock_guard lock(dropped().mutex);
+    objects.swap(dropped().objects);
+    dropped().announced = false;
+  }
+  for (PyObject* object : objects) Py_DECREF(object);  // outside the lock: it may run anything
+  return 0;
+}
+
+}  // namespace
+
+void note_ending() noexcept { interpreter_ending.store(true, std::memory_order_seq_cst); }
+void forget_parents() noexcept { dropped_list() = new Dropped; }
+bool ending() noexcept { return interpreter_ending.load(std::memory_order_seq_cst); }
+
+StayOnThreadExit::~StayOnThreadExit() {
+  if (!armed_ || std::uncaught_exceptions() > 0) return;
+  // No C++ exception is on its way, and yet this scope is left early: the thread is being ended.
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
+GilHold::GilHold() {
+  if (ending()) throw InterpreterEnding();
+  StayOnThreadExit stay;
+  state_ = PyGILState_Ensure();
+  stay.disarm();
+}
+
+GilHold::~GilHold() { PyGILState_Release(state_); }
+
+py::object call(py::handle function, const py::tuple& args) {
+  StayOnThreadExit stay;
+  PyObject* result = PyObject_Call(function.ptr(), args.ptr(), nullptr);
+  stay.disarm();
+  if (!result) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(result);
+}
+
+Reference::~Reference() {
+  if (ending()) return;  // the interpreter takes its objects with it
+  if (PyGILState_Check()) {
+    Py_DECREF(object_);
+    return;
+  }
+  Dropped& list = dropped();
+  const std::lock_guard lock(list.mutex);
+  list.objects.push_back(object_);
+  if (!list.announced) list.announced = Py_AddPendingCall(drop_all, nullptr) == 0;
+}
+
+}  // namespace osthread::python

@@ -1,0 +1,67 @@
+// The GIL as Lua threads meet it.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <stdexcept>
+
+namespace osthread::python {
+
+namespace py = pybind11;
+
+// The interpreter is going away: nothing of ours touches the GIL from here on.
+void note_ending() noexcept;
+bool ending() noexcept;
+// In a fork's child: what other threads may have held is made anew.
+void forget_parents() noexcept;
+
+class InterpreterEnding : public std::runtime_error {
+ public:
+  InterpreterEnding()
+      : std::runtime_error("the Python interpreter is ending: its functions can't be called any more") {}
+};
+
+// Before Python 3.14 the interpreter ends a foreign thread that asks for the GIL during finalization, by
+// pthread_exit(), which would unwind our frames and end in std::terminate. Armed around whatever may ask for
+// the GIL, this stops the thread where it is instead, until the process has gone.
+class StayOnThreadExit {
+ public:
+  StayOnThreadExit() = default;
+  StayOnThreadExit(const StayOnThreadExit&) = delete;
+  StayOnThreadExit& operator=(const StayOnThreadExit&) = delete;
+  ~StayOnThreadExit();
+  void disarm() noexcept { armed_ = false; }
+
+ private:
+  bool armed_ = true;
+};
+
+// Holds the GIL, on any thread. Throws InterpreterEnding.
+class GilHold {
+ public:
+  GilHold();
+  ~GilHold();
+  GilHold(const GilHold&) = delete;
+  GilHold& operator=(const GilHold&) = delete;
+
+ private:
+  PyGILState_STATE state_;
+};
+
+// PyObject_Call in a thread that the interpreter may end.
+py::object call(py::handle function, const py::tuple& args);
+
+// A reference that may die on a thread without the GIL: it is then dropped later, by one that has it.
+class Reference {
+ public:
+  explicit Reference(py::object object) : object_(object.release().ptr()) {}
+  Reference(const Reference&) = delete;
+  Reference& operator=(const Reference&) = delete;
+  ~Reference();
+  py::handle get() const noexcept { return object_; }
+
+ private:
+  PyObject* object_;
+};
+
+}  // namespace osthread::python

@@ -1,0 +1,139 @@
+#include "python_errors.hpp"
+
+#include <pybind11/stl.h>
+
+#include <new>
+#include <system_error>
+
+#include "osthread/native_thread.hpp"
+#include "python_function.hpp"
+#include "python_types.hpp"
+
+namespace osthread::python {
+namespace {
+
+py::object lua_error(const char* name, const LuaError& error, const Encoding& encoding,
+                     const py::dict& extra = {}) {
+  py::object value = py::none();
+  if (error.value()) {
+    try {
+      value = to_python(*error.value(), encoding);
+    } catch (const ConversionError&) {
+      value = py::none();  // it has no form in Python; the message says what it was
+    }
+  }
+  py::object message = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+      error.message().data(), static_cast<Py_ssize_t>(error.message().size()), "backslashreplace"));
+  py::object exception = types().errors.attr(name)(
+      message, py::arg("traceback") = error.traceback(), py::arg("frames") = frames_to_python(error.frames()),
+      py::arg("value") = value, py::arg("thread") = error.thread(), **extra);
+  if (const auto& context = error.context())
+    exception.attr("__context__") = exception_object(
+        [&] {
+          if (const auto* timeout = dynamic_cast<const LuaTimeout*>(context.get()))
+            return std::make_exception_ptr(*timeout);
+          if (const auto* stopped = dynamic_cast<const Stopped*>(context.get()))
+            return std::make_exception_ptr(*stopped);
+          return std::make_exception_ptr(*context);
+        }(),
+        {}, encoding);
+  return exception;
+}
+
+const char* stage_name(StopStage stage) {
+  switch (stage) {
+    case StopStage::request:
+      return "request";
+    case StopStage::interrupt:
+      return "interrupt";
+    case StopStage::kill:
+      return "kill";
+  }
+  return "interrupt";
+}
+
+// An exception of Python's own tells where in Lua it came through, as a note (Python 3.11).
+void note_frames(const py::object& exception, const std::vector<Frame>& frames) {
+  if (frames.empty() || !py::hasattr(exception, "add_note")) return;
+  const py::str note("Lua " + format_traceback(frames));
+  const py::object notes = py::getattr(exception, "__notes__", py::list());
+  if (!notes.contains(note)) exception.attr("add_note")(note);
+}
+
+py::object builtin(PyObject* type, const std::string& text) {
+  return py::reinterpret_borrow<py::object>(type)(text);
+}
+
+}  // namespace
+
+py::object frames_to_python(const std::vector<Frame>& frames) {
+  py::tuple list(frames.size());
+  for (std::size_t i = 0; i < frames.size(); ++i)
+    list[i] = types().errors.attr("Frame")(frames[i].source, frames[i].line, frames[i].name);
+  return list;
+}
+
+py::object exception_object(const std::exception_ptr& exception, const std::vector<Frame>& frames,
+                            const Encoding& encoding) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const PythonError& error) {
+    py::object original = py::reinterpret_borrow<py::object>(error.exception().get());
+    note_frames(original, frames);
+    return original;
+  } catch (const Abandoned& error) {
+    return lua_error("Abandoned", error, encoding, py::dict(py::arg("stage") = stage_name(error.stage())));
+  } catch (const Killed& error) {
+    return lua_error("Killed", error, encoding, py::dict(py::arg("stage") = stage_name(error.stage())));
+  } catch (const Stopped& error) {
+    return lua_error("Stopped", error, encoding, py::dict(py::arg("stage") = stage_name(error.stage())));
+  } catch (const LuaTimeout& error) {
+    return lua_error("LuaTimeout", error, encoding);
+  } catch (const LuaMemoryError& error) {
+    return lua_error("LuaMemoryError", error, encoding);
+  } catch (const LuaSyntaxError& error) {
+    return lua_error("LuaSyntaxError", error, encoding,
+                     py::dict(py::arg("chunk") = text_to_python(error.chunk(), Encoding("utf-8")),
+                              py::arg("line") = error.line()));
+  } catch (const LuaError& error) {
+    return lua_error("LuaError", error, encoding);
+  } catch (const ConversionError& error) {
+    return types().errors.attr(error.overflow() ? "ConversionOverflowError" : "ConversionError")(
+        text_to_python(error.what(), Encoding("utf-8")),
+        py::arg("path") = text_to_python(error.path(), Encoding("utf-8")));
+  } catch (const ThreadCreationError& error) {
+    return builtin(PyExc_RuntimeError, error.what());
+  } catch (const std::system_error& error) {
+    return py::reinterpret_borrow<py::object>(PyExc_OSError)(error.code().value(), std::string(error.what()));
+  } catch (const std::invalid_argument& error) {
+    return builtin(PyExc_ValueError, error.what());
+  } catch (const std::bad_alloc&) {
+    return builtin(PyExc_MemoryError, "out of memory");
+  } catch (const std::exception& error) {
+    return builtin(PyExc_RuntimeError, error.what());
+  }
+}
+
+void raise(const std::exception_ptr& exception, const std::vector<Frame>& frames, const Encoding& encoding) {
+  const py::object object = exception_object(exception, frames, encoding);
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), object.ptr());
+  throw py::error_already_set();
+}
+
+void register_translator() {
+  py::register_local_exception_translator([](std::exception_ptr exception) {
+    if (!exception) return;
+    try {
+      std::rethrow_exception(exception);
+    } catch (const py::error_already_set&) {
+      throw;
+    } catch (const py::builtin_exception&) {
+      throw;
+    } catch (const std::exception&) {
+      const py::object object = exception_object(exception, {}, Encoding("utf-8"));
+      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), object.ptr());
+    }
+  });
+}
+
+}  // namespace osthread::python

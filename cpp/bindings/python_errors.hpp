@@ -1,0 +1,27 @@
+// The errors of the core as Python exceptions. With the GIL held.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <exception>
+#include <vector>
+
+#include "osthread/error.hpp"
+#include "python_value.hpp"
+
+namespace osthread::python {
+
+// The Python exception of a C++ one. `frames`: the Lua stack, noted on an exception of Python's own.
+py::object exception_object(const std::exception_ptr& exception, const std::vector<Frame>& frames,
+                            const Encoding& encoding);
+
+// Raises it.
+[[noreturn]] void raise(const std::exception_ptr& exception, const std::vector<Frame>& frames,
+                        const Encoding& encoding);
+
+py::object frames_to_python(const std::vector<Frame>& frames);
+
+// Makes C++ errors that leave a bound function Python exceptions.
+void register_translator();
+
+}  // namespace osthread::python

@@ -1,0 +1,49 @@
+#include "python_function.hpp"
+
+#include "python_errors.hpp"
+
+namespace osthread::python {
+
+PythonError carry(py::error_already_set& error) {
+  std::string text;
+  try {
+    text = py::str(error.type().attr("__name__")).cast<std::string>() + ": " +
+           py::str(error.value()).cast<std::string>();
+  } catch (py::error_already_set&) {
+    text = "a Python exception whose text can't be had";
+  }
+  py::object exception = error.value();
+  if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
+  return PythonError(std::make_shared<Reference>(std::move(exception)), text);
+}
+
+Values PythonFunction::call(Values args) {
+  const GilHold gil;
+  try {
+    const py::object result = python::call(callable_.get(), to_tuple(args, encoding_));
+    args.clear();
+    if (result.is_none()) return {};
+    if (py::isinstance<py::tuple>(result))
+      return to_values(py::reinterpret_borrow<py::tuple>(result), "results", encoding_);
+    return to_values(py::make_tuple(result), "results", encoding_);
+  } catch (py::error_already_set& error) {
+    throw carry(error);
+  }
+}
+
+OutputFunction output_to(py::object callable) {
+  auto target = std::make_shared<Reference>(std::move(callable));
+  return [target](std::string_view bytes) {
+    const GilHold gil;
+    try {
+      const auto text = py::reinterpret_steal<py::object>(
+          PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "backslashreplace"));
+      if (!text) throw py::error_already_set();
+      python::call(target->get(), py::make_tuple(text));
+    } catch (py::error_already_set& error) {
+      throw carry(error);
+    }
+  };
+}
+
+}  // namespace osthread::python

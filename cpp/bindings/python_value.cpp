@@ -1,0 +1,403 @@
+#include "python_value.hpp"
+
+#include <cmath>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "host.hpp"
+#include "python_errors.hpp"
+#include "python_function.hpp"
+#include "python_thread.hpp"
+#include "python_types.hpp"
+
+namespace osthread::python {
+namespace {
+
+constexpr long long kExact = 1LL << 53;  // every integer up to here is a Lua number
+
+struct ReleaseGraph {
+  void operator()(Graph* graph) const noexcept { graph->release(); }
+};
+
+std::string type_name(py::handle object) { return Py_TYPE(object.ptr())->tp_name; }
+
+// Builds the graph of some Python objects breadth first, so that depth costs no stack.
+class Builder {
+ public:
+  explicit Builder(const Encoding& encoding) : encoding_(encoding) {}
+
+  Value root(py::handle object, const std::string& place) {
+    places_.push_back({kRoot, place});
+    Value value = convert(object, places_.size() - 1);
+    while (!pending_.empty()) {
+      const Pending next = std::move(pending_.front());
+      pending_.pop_front();
+      if (PyDict_Check(next.object.ptr()))
+        fill_dict(next);
+      else
+        fill_sequence(next);
+    }
+    return Value(static_cast<const Value&>(value));  // a copy keeps the graph alive
+  }
+
+ private:
+  static constexpr std::size_t kRoot = static_cast<std::size_t>(-1);
+  struct Place {
+    std::size_t parent;
+    std::string step;
+  };
+  struct Pending {
+    py::object object;
+    TableData* table;
+    std::size_t place;
+  };
+
+  std::string path(std::size_t at) const {
+    std::vector<const std::string*> steps;
+    for (; at != kRoot; at = places_[at].parent) steps.push_back(&places_[at].step);
+    std::string text;
+    for (auto step = steps.rbegin(); step != steps.rend(); ++step) text += **step;
+    return text;
+  }
+  [[noreturn]] void refuse(std::size_t at, const std::string& reason) const {
+    throw ConversionError(path(at), reason);
+  }
+
+  Value convert(py::handle object, std::size_t at) {
+    PyObject* const o = object.ptr();
+    if (o == Py_None) return {};
+    if (PyBool_Check(o)) return Value(o == Py_True);
+    if (PyFloat_Check(o)) return Value(PyFloat_AS_DOUBLE(o));
+    if (PyLong_Check(o)) return integer(object, at);
+    if (PyUnicode_Check(o)) return Value(utf8(object, at));
+    if (PyBytes_Check(o))
+      return Value(std::string_view(PyBytes_AS_STRING(o), static_cast<std::size_t>(PyBytes_GET_SIZE(o))));
+    if (PyByteArray_Check(o))
+      return Value(
+          std::string_view(PyByteArray_AS_STRING(o), static_cast<std::size_t>(PyByteArray_GET_SIZE(o))));
+    if (PyList_Check(o) || PyTuple_Check(o) || PyDict_Check(o)) return table(object, at);
+    if (py::isinstance(object, types().function))
+      return object.attr("_value").cast<const FunctionValue&>().value;
+    if (const host::Core core = thread_core(object)) return host::thread_value(core);
+    if (is_numpy(object)) return numpy(object, at);
+    if (PyIndex_Check(o)) {
+      const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(o));
+      if (!index) throw py::error_already_set();
+      return integer(index, at);
+    }
+    if (PyCallable_Check(o))
+      return Value::adopt(new PythonFunction(py::reinterpret_borrow<py::object>(object), encoding_));
+    refuse(at, "a " + type_name(object) + " can't cross to Lua" + remedy(object));
+  }
+
+  std::string_view utf8(py::handle text, std::size_t at) const {
+    Py_ssize_t size = 0;
+    const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+    if (!bytes) {
+      PyErr_Clear();
+      refuse(at, "this str holds lone surrogates, which UTF-8 can't; pass bytes instead");
+    }
+    return {bytes, static_cast<std::size_t>(size)};
+  }
+
+  static std::string remedy(py::handle object) {
+    if (PyObject_CheckBuffer(object.ptr())) return "; pass bytes(...) of it";
+    if (PyObject_HasAttrString(object.ptr(), "__iter__")) return "; pass a list or dict of it";
+    return "; pass numbers, strings, lists, dicts or a callable";
+  }
+
+  Value integer(py::handle object, std::size_t at) {
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
+    if (overflow == 0) {
+      if (number == -1 && PyErr_Occurred()) throw py::error_already_set();
+      return Value(number);
+    }
+    if (overflow > 0) {
+      const unsigned long long large = PyLong_AsUnsignedLongLong(object.ptr());
+      if (!PyErr_Occurred()) return Value(large);
+      PyErr_Clear();
+    }
+    throw ConversionError(
+        path(at), "this int is beyond 64 bits, which no Lua number holds; pass a str or float of it", true);
+  }
+
+  static bool is_numpy(py::handle object) {
+    PyTypeObject* type = Py_TYPE(object.ptr());
+    for (; type; type = type->tp_base) {
+      const std::string_view name = type->tp_name;
+      if (name == "numpy.ndarray" || name == "numpy.generic") return true;
+    }
+    return false;
+  }
+
+  Value numpy(py::handle object, std::size_t at) {
+    if (py::hasattr(object, "ndim") && object.attr("ndim").cast<int>() == 0 &&
+        type_name(object) != "numpy.ndarray")
+      return convert(object.attr("item")(), at);
+    refuse(at, "an ndarray can't cross to Lua by itself; pass a.tolist(), which copies");
+  }
+
+  Value table(py::handle object, std::size_t at) {
+    const auto [seen, fresh] = seen_.try_emplace(object.ptr(), nullptr);
+    if (fresh) {
+      if (!graph_) graph_.reset(new Graph);
+      seen->second = &graph_->add_table();
+      pending_.push_back({py::reinterpret_borrow<py::object>(object), seen->second, at});
+    }
+    return Graph::inner(*seen->second);
+  }
+
+  std::size_t step(std::size_t parent, std::string text) {
+    places_.push_back({parent, std::move(text)});
+    return places_.size() - 1;
+  }
+
+  void fill_sequence(const Pending& pending) {
+    TableData& table = *pending.table;
+    table.mark = TableMark::array;
+    PyObject* const sequence = pending.object.ptr();
+    const Py_ssize_t size = PySequence_Fast_GET_SIZE(sequence);
+    table.array.reserve(static_cast<std::size_t>(size));
+    const std::size_t here = places_.size();
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence); ++i) {
+      const py::handle element = PySequence_Fast_GET_ITEM(sequence, i);
+      if (PyFloat_CheckExact(element.ptr())) {  // the common case needs no place
+        table.array.emplace_back(PyFloat_AS_DOUBLE(element.ptr()));
+        continue;
+      }
+      const std::size_t at = step(pending.place, "[" + std::to_string(i + 1) + "]");
+      const std::size_t queued = pending_.size();
+      table.array.push_back(convert(element, at));
+      if (pending_.size() == queued && at == places_.size() - 1 && at >= here) places_.pop_back();
+    }
+  }
+
+  void fill_dict(const Pending& pending) {
+    TableData& table = *pending.table;
+    table.mark = TableMark::map;
+    std::unordered_set<std::string> names;
+    bool text = false, bytes = false;
+    const auto dict = py::reinterpret_borrow<py::dict>(pending.object);
+    for (const auto& [key, element] : dict) {
+      text = text || PyUnicode_Check(key.ptr());
+      bytes = bytes || PyBytes_Check(key.ptr());
+    }
+    for (const auto& [key, element] : dict) {
+      Value name = convert_key(key, pending.place);
+      if (text && bytes && name.type() == Value::Type::string && !names.emplace(name.bytes()).second)
+        refuse(pending.place,
+               "two keys become one in Lua: the str and the bytes of '" + std::string(name.bytes()) + "'");
+      const std::string place = PyUnicode_Check(key.ptr()) ? "." + std::string(name.bytes())
+                                                           : "[" + py::repr(key).cast<std::string>() + "]";
+      Value field = convert(element, step(pending.place, place));
+      table.fields.emplace_back(std::move(name), std::move(field));
+    }
+    gather(table);
+  }
+
+  Value convert_key(py::handle key, std::size_t place) {
+    PyObject* const k = key.ptr();
+    if (PyUnicode_Check(k)) return Value(utf8(key, place));
+    if (PyBytes_Check(k))
+      return Value(std::string_view(PyBytes_AS_STRING(k), static_cast<std::size_t>(PyBytes_GET_SIZE(k))));
+    if (PyBool_Check(k)) return Value(k == Py_True);
+    if (PyFloat_Check(k)) {
+      if (std::isnan(PyFloat_AS_DOUBLE(k))) refuse(place, "nan can't be a key");
+      return Value(PyFloat_AS_DOUBLE(k));
+    }
+    if (PyLong_Check(k)) {
+      int overflow = 0;
+      const long long number = PyLong_AsLongLongAndOverflow(k, &overflow);
+      if (overflow != 0 || number > kExact || number < -kExact)
+        refuse(place, "the key " + py::repr(key).cast<std::string>() +
+                          " is beyond 2^53, where Lua numbers run together");
+      return Value(number);
+    }
+    refuse(place, "a " + type_name(key) + " can't be a key in Lua; str, bytes, bool, float and int can");
+  }
+
+  // A dict whose keys are exactly 1..n is laid out as an array, and marked.
+  static void gather(TableData& table) {
+    const std::size_t count = table.fields.size();
+    Values array(count);
+    std::vector<bool> have(count);
+    for (const auto& [key, field] : table.fields) {
+      if (key.type() != Value::Type::number) return;
+      const double number = key.number();
+      if (!(number >= 1 && number <= static_cast<double>(count)) || std::trunc(number) != number) return;
+      have[static_cast<std::size_t>(number) - 1] = true;
+    }
+    for (const bool one : have)
+      if (!one) return;
+    for (auto& [key, field] : table.fields)
+      array[static_cast<std::size_t>(key.number()) - 1] = std::move(field);
+    table.array = std::move(array);
+    table.fields.clear();
+  }
+
+  const Encoding& encoding_;
+  std::unique_ptr<Graph, ReleaseGraph> graph_;
+  std::unordered_map<PyObject*, TableData*> seen_;
+  std::deque<Pending> pending_;
+  std::vector<Place> places_;
+};
+
+class Unbuilder {
+ public:
+  explicit Unbuilder(const Encoding& encoding) : encoding_(encoding) {}
+
+  py::object root(const Value& value) {
+    py::object object = convert(value);
+    while (!pending_.empty()) {
+      const auto [table, target] = pending_.front();
+      pending_.pop_front();
+      if (PyList_Check(target.ptr()))
+        fill_list(*table, target);
+      else
+        fill_dict(*table, target);
+    }
+    return object;
+  }
+
+ private:
+  static bool is_list(const TableData& table) {
+    if (table.mark == TableMark::map || !table.fields.empty()) return false;
+    return !table.array.empty() || table.mark == TableMark::array;
+  }
+
+  py::object convert(const Value& value) {
+    switch (value.type()) {
+      case Value::Type::nil:
+        return py::none();
+      case Value::Type::boolean:
+        return py::bool_(value.boolean());
+      case Value::Type::number:
+        return number(value.number());
+      case Value::Type::int64:
+        return py::reinterpret_steal<py::object>(PyLong_FromLongLong(value.int64()));
+      case Value::Type::uint64:
+        return py::reinterpret_steal<py::object>(PyLong_FromUnsignedLongLong(value.uint64()));
+      case Value::Type::string:
+        return text_to_python(value.bytes(), encoding_);
+      case Value::Type::table:
+        return table(value.table());
+      case Value::Type::function:
+      case Value::Type::library:
+        return types().function(py::cast(FunctionValue{value}));
+      case Value::Type::object:
+        return object(value);
+    }
+    return py::none();
+  }
+
+  static py::object number(double number) {
+    const bool whole =
+        std::trunc(number) == number && std::fabs(number) <= 0x1p53 && !(number == 0 && std::signbit(number));
+    if (whole) return py::reinterpret_steal<py::object>(PyLong_FromLongLong(static_cast<long long>(number)));
+    return py::reinterpret_steal<py::object>(PyFloat_FromDouble(number));
+  }
+
+  py::object object(const Value& value) {
+    if (const auto* function = dynamic_cast<const PythonFunction*>(value.object()))
+      return py::reinterpret_borrow<py::object>(function->callable());
+    if (const host::Core core = host::thread_of(value))
+      return types().thread(reinterpret_cast<std::uintptr_t>(core.get()));
+    if (const std::exception_ptr exception = host::exception_of(value))
+      return exception_object(exception, {}, encoding_);
+    throw ConversionError("value", value.object()->describe() + " has no form in Python");
+  }
+
+  py::object table(const TableData& table) {
+    const auto [made, fresh] = made_.try_emplace(&table, py::object());
+    if (fresh) {
+      made->second = is_list(table) ? py::object(py::list(table.array.size())) : py::object(py::dict());
+      pending_.emplace_back(&table, made->second);
+    }
+    return made->second;
+  }
+
+  void fill_list(const TableData& table, py::handle list) {
+    Py_ssize_t i = 0;
+    for (const Value& element : table.array)
+      PyList_SET_ITEM(list.ptr(), i++, convert(element).release().ptr());
+  }
+
+  void fill_dict(const TableData& table, py::handle dict) {
+    long long i = 0;
+    for (const Value& element : table.array) set(dict, py::int_(++i), convert(element));
+    for (const auto& [key, field] : table.fields) set(dict, convert(key), convert(field));
+  }
+
+  static void set(py::handle dict, const py::object& key, const py::object& value) {
+    const int has = PyDict_Contains(dict.ptr(), key.ptr());
+    if (has < 0) throw py::error_already_set();
+    if (has)
+      throw ConversionError("value", "two keys become one in Python: " + py::repr(key).cast<std::string>());
+    if (PyDict_SetItem(dict.ptr(), key.ptr(), value.ptr()) != 0) throw py::error_already_set();
+  }
+
+  const Encoding& encoding_;
+  std::unordered_map<const TableData*, py::object> made_;
+  std::deque<std::pair<const TableData*, py::object>> pending_;
+};
+
+}  // namespace
+
+Values to_values(const py::tuple& objects, const char* place, const Encoding& encoding) {
+  Values values;
+  values.reserve(objects.size());
+  bool nested = false;
+  for (const py::handle object : objects)
+    nested =
+        nested || PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) || PyDict_Check(object.ptr());
+  if (!nested) {
+    std::size_t i = 0;
+    for (const py::handle object : objects) {
+      Builder builder(encoding);
+      values.push_back(builder.root(object, std::string(place) + "[" + std::to_string(++i) + "]"));
+    }
+    return values;
+  }
+  Builder builder(encoding);  // one for all, so that what they share stays shared
+  std::size_t i = 0;
+  for (const py::handle object : objects)
+    values.push_back(builder.root(object, std::string(place) + "[" + std::to_string(++i) + "]"));
+  return values;
+}
+
+Value to_value(py::handle object, const std::string& place, const Encoding& encoding) {
+  return Builder(encoding).root(object, place);
+}
+
+py::object to_python(const Value& value, const Encoding& encoding) { return Unbuilder(encoding).root(value); }
+
+py::tuple to_tuple(const Values& values, const Encoding& encoding) {
+  py::tuple tuple(values.size());
+  Unbuilder unbuilder(encoding);
+  for (std::size_t i = 0; i < values.size(); ++i) tuple[i] = unbuilder.root(values[i]);
+  return tuple;
+}
+
+py::object text_to_python(std::string_view bytes, const Encoding& encoding) {
+  const auto size = static_cast<Py_ssize_t>(bytes.size());
+  if (encoding) {
+    PyObject* text = *encoding == "utf-8" ? PyUnicode_DecodeUTF8(bytes.data(), size, nullptr)
+                                          : PyUnicode_Decode(bytes.data(), size, encoding->c_str(), nullptr);
+    if (text) return py::reinterpret_steal<py::object>(text);
+    if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) throw py::error_already_set();
+    PyErr_Clear();
+  }
+  return py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(bytes.data(), size));
+}
+
+py::object unpack(const py::tuple& values) {
+  if (values.empty()) return py::none();
+  if (values.size() == 1) return values[0];
+  return values;
+}
+
+}  // namespace osthread::python

@@ -1,0 +1,34 @@
+// Python objects to Values and back. With the GIL held.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <optional>
+#include <string>
+
+#include "gil.hpp"
+#include "osthread/options.hpp"
+#include "osthread/value.hpp"
+
+namespace osthread::python {
+
+// How strings come from Lua: none: bytes.
+using Encoding = std::optional<std::string>;
+
+// A tuple of arguments (or results of a callable), their places named `place[1]`, ...; shared objects stay
+// shared. `encoding`: what the callables among them get their strings in. Throws ConversionError,
+// py::error_already_set.
+Values to_values(const py::tuple& objects, const char* place, const Encoding& encoding);
+Value to_value(py::handle object, const std::string& place, const Encoding& encoding);
+
+py::object to_python(const Value& value, const Encoding& encoding);
+py::tuple to_tuple(const Values& values, const Encoding& encoding);
+py::object text_to_python(std::string_view bytes, const Encoding& encoding);
+
+// None for no values, the value, or a tuple of several.
+py::object unpack(const py::tuple& values);
+
+// Where print goes: the callable gets a str.
+OutputFunction output_to(py::object callable);
+
+}  // namespace osthread::python

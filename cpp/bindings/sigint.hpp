@@ -1,0 +1,11 @@
+// Ctrl-C, seen before Python sees it: Python's own handler only sets a flag, which nobody reads while Lua
+// runs.
+#pragma once
+
+namespace osthread::python::sigint {
+
+// Puts a handler before the one that stands for SIGINT now, unless it is there: it calls that one, then
+// `note` (async-signal-safe). Nothing is done if SIGINT has no handler.
+void stand_before(void (*note)() noexcept);
+
+}  // namespace osthread::python::sigint

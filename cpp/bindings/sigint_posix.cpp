@@ -1,0 +1,38 @@
+#include <signal.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "sigint.hpp"
+
+namespace osthread::python::sigint {
+namespace {
+
+using Handler = void (*)(int);
+std::atomic<Handler> before{nullptr};
+std::atomic<void (*)() noexcept> noted{nullptr};
+static_assert(std::atomic<Handler>::is_always_lock_free, "a signal handler reads it");
+
+void on_interrupt(int number) {
+  const int saved = errno;
+  if (const Handler handler = before.load(std::memory_order_acquire)) handler(number);
+  if (const auto note = noted.load(std::memory_order_acquire)) note();
+  errno = saved;
+}
+
+}  // namespace
+
+void stand_before(void (*note)() noexcept) {
+  struct sigaction now {};
+  // Asked again each time, as signal.signal() puts Python's handler over ours.
+  if (sigaction(SIGINT, nullptr, &now) != 0 || now.sa_handler == on_interrupt) return;
+  if ((now.sa_flags & SA_SIGINFO) || now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) return;
+  noted.store(note, std::memory_order_release);
+  before.store(now.sa_handler, std::memory_order_release);
+  struct sigaction ours = now;
+  ours.sa_handler = on_interrupt;
+  ours.sa_flags |= SA_ONSTACK;
+  sigaction(SIGINT, &ours, nullptr);
+}
+
+}  // namespace osthread::python::sigint

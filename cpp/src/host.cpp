@@ -1,0 +1,82 @@
+#include "host.hpp"
+
+#include "deadline.hpp"
+#include "lua_value.hpp"
+#include "prepared_states.hpp"
+#include "registry.hpp"
+#include "run.hpp"
+#include "thread_core.hpp"
+#include "thread_handle.hpp"
+
+namespace osthread::host {
+
+Core create(const Code& code, Values args, ThreadOptions options) {
+  return ThreadCore::create(code, std::move(args), std::move(options));
+}
+
+Wait wait(ThreadCore& core, std::optional<Clock::time_point> deadline) noexcept {
+  switch (core.wait(deadline)) {
+    case ThreadCore::Wait::ended:
+      return Wait::ended;
+    case ThreadCore::Wait::timed_out:
+      return Wait::timed_out;
+    case ThreadCore::Wait::interrupted:
+      return Wait::interrupted;
+  }
+  return Wait::interrupted;
+}
+
+Clock::time_point deadline_after(std::chrono::nanoseconds duration) noexcept {
+  return osthread::deadline_after(duration);
+}
+
+void start(ThreadCore& core) { core.start(); }
+void discard(ThreadCore& core) noexcept { core.discard(); }
+bool request_stop(ThreadCore& core) noexcept { return core.request_stop(); }
+bool interrupt(ThreadCore& core) { return core.interrupt(); }
+Status terminate(ThreadCore& core, std::chrono::nanoseconds grace, const std::function<bool()>& look) {
+  return core.terminate(grace, look);
+}
+void terminate_later(ThreadCore& core) { core.terminate_later(); }
+
+Status status(const ThreadCore& core) noexcept { return core.status(); }
+bool ended(const ThreadCore& core) noexcept { return core.ended(); }
+const ThreadOptions& options(const ThreadCore& core) noexcept { return core.options(); }
+std::uintptr_t ident(const ThreadCore& core) noexcept { return core.ident(); }
+std::uint64_t native_id(const ThreadCore& core) noexcept { return core.native_id(); }
+ThreadStatistics statistics(const ThreadCore& core) { return core.statistics(); }
+std::optional<std::vector<Frame>> stack(ThreadCore& core, Clock::time_point deadline) {
+  return core.stack(deadline);
+}
+void on_end(ThreadCore& core, std::function<void()> callback) { core.on_end(std::move(callback)); }
+
+const Values& results(const ThreadCore& core) { return core.outcome().results; }
+std::exception_ptr error(const ThreadCore& core) { return core.outcome().error; }
+const std::vector<Frame>& error_frames(const ThreadCore& core) { return core.outcome().frames; }
+
+Core current() {
+  ThreadCore* core = registry::current();
+  return core ? core->shared_from_this() : nullptr;
+}
+
+Value thread_value(Core core) { return osthread::thread_value(std::move(core)); }
+
+Core thread_of(const Value& value) {
+  if (value.type() != Value::Type::object) return nullptr;
+  const auto* handle = dynamic_cast<const ThreadHandle*>(value.object());
+  return handle ? handle->core() : nullptr;
+}
+
+std::exception_ptr exception_of(const Value& value) {
+  if (value.type() != Value::Type::object) return nullptr;
+  const auto* error = dynamic_cast<const HostError*>(value.object());
+  return error ? error->exception() : nullptr;
+}
+
+void note_signal() noexcept { Run::note_host_signal(); }
+void set_signal_check(bool (*check)()) noexcept { Run::set_host_check(check); }
+
+bool wait_until_quiet(Clock::time_point deadline) noexcept { return registry::wait_until_quiet(deadline); }
+void drop_prepared_states() noexcept { prepared_states::clear(); }
+
+}  // namespace osthread::host

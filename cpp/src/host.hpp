@@ -1,0 +1,67 @@
+// What a language binding needs beyond the public headers: waits that a signal can cut short, threads as
+// values, and a word with Lua when the host has a signal of its own. It shows nothing of Lua.
+//
+// Thread safety: everything may be called from any thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "osthread/osthread.hpp"
+
+namespace osthread::host {
+
+using Core = std::shared_ptr<ThreadCore>;
+
+OSTHREAD_EXPORT Core create(const Code& code, Values args, ThreadOptions options);
+
+enum class Wait { ended, timed_out, interrupted };
+// `interrupted`: a signal handler ran in this thread; the caller looks at its own signals and waits again.
+OSTHREAD_EXPORT Wait wait(ThreadCore& core, std::optional<Clock::time_point> deadline) noexcept;
+OSTHREAD_EXPORT Clock::time_point deadline_after(std::chrono::nanoseconds duration) noexcept;
+
+OSTHREAD_EXPORT void start(ThreadCore& core);
+OSTHREAD_EXPORT void discard(ThreadCore& core) noexcept;
+OSTHREAD_EXPORT bool request_stop(ThreadCore& core) noexcept;
+OSTHREAD_EXPORT bool interrupt(ThreadCore& core);
+// As OSThread::terminate. `look` is called when a signal came, and says whether to go on.
+OSTHREAD_EXPORT Status terminate(ThreadCore& core, std::chrono::nanoseconds grace,
+                                 const std::function<bool()>& look);
+// The same, done by the watchdog: for an owner that may not wait.
+OSTHREAD_EXPORT void terminate_later(ThreadCore& core);
+
+OSTHREAD_EXPORT Status status(const ThreadCore& core) noexcept;
+OSTHREAD_EXPORT bool ended(const ThreadCore& core) noexcept;
+OSTHREAD_EXPORT const ThreadOptions& options(const ThreadCore& core) noexcept;
+OSTHREAD_EXPORT std::uintptr_t ident(const ThreadCore& core) noexcept;
+OSTHREAD_EXPORT std::uint64_t native_id(const ThreadCore& core) noexcept;
+OSTHREAD_EXPORT ThreadStatistics statistics(const ThreadCore& core);
+// Nothing: it did not answer until the deadline.
+OSTHREAD_EXPORT std::optional<std::vector<Frame>> stack(ThreadCore& core, Clock::time_point deadline);
+OSTHREAD_EXPORT void on_end(ThreadCore& core, std::function<void()> callback);
+
+// After the end: the results, or the error; of a host's exception, the Lua frames it came through.
+OSTHREAD_EXPORT const Values& results(const ThreadCore& core);
+OSTHREAD_EXPORT std::exception_ptr error(const ThreadCore& core);
+OSTHREAD_EXPORT const std::vector<Frame>& error_frames(const ThreadCore& core);
+
+// The thread that runs the calling code; null outside of any.
+OSTHREAD_EXPORT Core current();
+OSTHREAD_EXPORT Value thread_value(Core core);
+OSTHREAD_EXPORT Core thread_of(const Value& value);  // null: it is none
+// Whether a value is an error of the host on its way through Lua, and which.
+OSTHREAD_EXPORT std::exception_ptr exception_of(const Value& value);
+
+// The host has a signal to look at (Ctrl-C): if this thread is in Lua code, `check` is called there, soon,
+// and says whether that code is to be interrupted. note_signal() is async-signal-safe.
+OSTHREAD_EXPORT void note_signal() noexcept;
+OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
+
+// Around what must not be interrupted at the process's end: whether every native thread of ours has gone by
+// then.
+OSTHREAD_EXPORT bool wait_until_quiet(Clock::time_point deadline) noexcept;
+OSTHREAD_EXPORT void drop_prepared_states() noexcept;
+
+}  // namespace osthread::host

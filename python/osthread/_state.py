@@ -1,0 +1,119 @@
+"""A Lua state without a thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from . import _core
+from ._function import LuaFunction
+from ._options import StateOptions, check_state, code_parts, prepare
+
+try:
+    from typing import Unpack
+except ImportError:  # Python 3.10: only type checkers ask
+    Unpack = tuple  # type: ignore[assignment,misc]
+
+__all__ = ["LuaState", "StateStatistics"]
+
+
+@dataclass(frozen=True)
+class StateStatistics:
+    """How a state is doing, at one moment."""
+
+    memory: int
+    """Bytes it holds beyond its libraries."""
+    peak_memory: int
+    """The most it has held."""
+    memory_limit: int | None
+    """What it may hold."""
+
+
+class LuaState(_core.State):
+    """A Lua state whose code runs in the thread that calls it, without the GIL.
+
+    Takes one call at a time; a second thread's call waits its turn. Options as :class:`OSThread` has them,
+    but for those of the thread. ``time_limit`` is for each call. After :class:`LuaTimeout`,
+    :class:`LuaMemoryError` or :class:`Stopped` the state goes on working. Ctrl-C ends the code that runs.
+
+    >>> with osthread.LuaState() as lua:
+    ...     lua.execute("function double(x) return 2 * x end")
+    ...     lua.call("double", 21)
+    42
+    """
+
+    def __init__(self, **options: Unpack[StateOptions]) -> None:
+        checked = check_state(options)
+        super().__init__(prepare(checked))
+        self._memory_limit: int | None = checked.get("memory_limit") or None
+
+    def execute(self, code: Any, *args: Any) -> Any:
+        """Runs code (as :class:`OSThread` takes it): ``None``, its result, or a tuple of several."""
+        source, name = code_parts(code, None)
+        return self._execute(source, name, args)
+
+    def eval(self, expression: str) -> Any:
+        """The value of a Lua expression.
+
+        >>> lua.eval("1 + 1")
+        2
+        """
+        return self._eval(expression)
+
+    def call(self, function: LuaFunction | str, /, *args: Any) -> Any:
+        """Calls a :class:`LuaFunction`, or the global function of a dotted name."""
+        if isinstance(function, str):
+            return self._call_global(function, args)
+        if not isinstance(function, LuaFunction):
+            raise TypeError(
+                f"call() takes a LuaFunction or the name of a global function, not {type(function).__name__}"
+            )
+        return self._execute(function._value, "", args)
+
+    def __getitem__(self, name: str) -> Any:
+        """A global, copied; ``None`` if absent."""
+        return self._get(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._set(name, value)
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds each call may take."""
+        return self._time_limit
+
+    @time_limit.setter
+    def time_limit(self, seconds: float | None) -> None:
+        checked = check_state({"time_limit": seconds})
+        self._time_limit = checked["time_limit"]
+
+    def interrupt(self) -> bool:
+        """Raises :class:`Stopped` in the call that runs now, from any thread; whether there was one."""
+        return self._interrupt()
+
+    def kill(self) -> bool:
+        """Not to be had in this version: ``NotImplementedError``."""
+        raise NotImplementedError("kill() can't be had in this build: see osthread.features(); use interrupt()")
+
+    def statistics(self) -> StateStatistics:
+        """Memory, now and at most."""
+        return StateStatistics(memory_limit=self._memory_limit, **self._statistics())
+
+    def close(self) -> None:
+        """Runs the finalizers and gives the memory back. Using it afterwards is a ``RuntimeError``."""
+        self._close()
+
+    def __enter__(self) -> LuaState:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LuaState {'closed' if self._closed() else 'open'} at {id(self):#x}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a LuaState can't be pickled or copied: it is alive")

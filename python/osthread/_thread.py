@@ -1,0 +1,497 @@
+"""OSThread, as people type it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal
+
+from . import _core
+from ._function import LuaFunction
+from ._future import ThreadFuture, WaitTimeoutError
+from ._options import ThreadOptions, check_thread, code_parts, prepare
+from .errors import Frame, LuaError, Stopped, ThreadAbandonedWarning
+
+try:
+    from typing import Unpack
+except ImportError:  # Python 3.10: only type checkers ask
+    Unpack = tuple  # type: ignore[assignment,misc]
+
+__all__ = ["OSThread", "Status", "ThreadStatistics", "current", "enumerate", "run"]
+
+Status = Literal[
+    "suspended", "running", "paused", "finished", "failed", "stopped", "killed", "abandoned", "lost"
+]
+
+# Every OSThread by the core's key for it. A detached one is kept alive here until it ends.
+_threads: weakref.WeakValueDictionary[int, OSThread] = weakref.WeakValueDictionary()
+_detached: dict[int, OSThread] = {}
+
+_UNSET: Any = object()
+
+
+@dataclass(frozen=True)
+class ThreadStatistics:
+    """How a thread is doing, at one moment."""
+
+    cpu_seconds: float
+    """CPU time it has had."""
+    wall_seconds: float
+    """Time since it started, until its end."""
+    memory: int
+    """Bytes its state holds beyond its libraries; 0 after its end."""
+    peak_memory: int
+    """The most it has held."""
+    memory_limit: int | None
+    """What it may hold."""
+    stops_asked: int
+    """How often ``request_stop``, ``interrupt`` and its time limit have asked it to end."""
+    waiting_for: str | None
+    """What it waits for now (``"sleep"``); ``None`` if it does not wait."""
+    waiting_seconds: float
+    """For how long now."""
+
+
+class OSThread(_core.Thread):
+    """A native thread that runs Lua in a state of its own, beside the GIL.
+
+    ``code`` is Lua source (``str`` or ``bytes``), a path (``os.PathLike``) or a :class:`LuaFunction`: a chunk,
+    whose ``...`` are ``args``, or one function expression, which is called with them. It is compiled before the
+    thread is started, so a syntax error (:class:`LuaSyntaxError`) starts none. The thread starts at once unless
+    ``suspended=True``. All options: :class:`ThreadOptions`.
+
+    Keep a reference, or use ``with``: a running thread that nobody can reach is terminated.
+
+    Raises :class:`LuaSyntaxError`, :class:`ConversionError` (an argument can't cross), ``TypeError`` or
+    ``ValueError`` (an option), ``RuntimeError`` (the system makes no thread), ``OSError`` (it refuses the
+    priority or affinity).
+
+    Every method may be called from any thread.
+
+    >>> with OSThread("return ... * 2", 21) as t:
+    ...     pass
+    >>> t.result()
+    42
+    """
+
+    _state_of_init: dict[str, Any]
+
+    def __init__(self, code: Any, /, *args: Any, **options: Unpack[ThreadOptions]) -> None:
+        self._results_cache: Any = _UNSET
+        self._error_cache: Any = _UNSET
+        self._fetched = False
+        self._asked = False  # to stop, through one of our methods
+        self._detached = False
+        self._future: ThreadFuture | None = None
+        self._future_lock = threading.Lock()
+        self._options = check_thread(options)
+        source, chunk_name = code_parts(code, self._options.get("chunk_name"))
+        super().__init__(source, chunk_name, args, prepare(self._options))
+        _threads[self._key] = self
+
+    # --- What it is -----------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Its name; the native thread has it too, cut to what the system takes."""
+        return self._name
+
+    @property
+    def ident(self) -> int:
+        """As ``threading.get_ident()`` gives it in that thread."""
+        return self._ident
+
+    @property
+    def native_id(self) -> int:
+        """The kernel's id of the thread, as ``threading.get_native_id()`` gives it in that thread."""
+        return self._native_id
+
+    @property
+    def native_handle(self) -> int:
+        """``pthread_t`` or ``HANDLE``, as an int."""
+        return self._ident
+
+    @property
+    def status(self) -> Status:
+        """Where it is in its life; changes when that is true, not before."""
+        return self._status
+
+    @property
+    def options(self) -> MappingProxyType[str, Any]:
+        """The options it was given."""
+        return MappingProxyType(self._options)
+
+    def is_alive(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._status in ("running", "paused")
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._ended()
+
+    def stack(self) -> list[Frame]:
+        """Where it is now: the frames of its Lua stack, innermost first; empty if it does not run.
+
+        Raises ``TimeoutError`` if it does not answer within a second, being in a C function or a Python callable.
+        """
+        frames = self._stack(1.0)
+        if frames is None:
+            if self._ended():
+                return []
+            raise WaitTimeoutError(f"{self!r} runs no Lua just now: it is in a C function or a Python callable")
+        return list(frames)
+
+    def statistics(self) -> ThreadStatistics:
+        """CPU and wall time, memory, and what it waits for."""
+        return ThreadStatistics(memory_limit=self._options.get("memory_limit") or None, **self._statistics())
+
+    # --- Its end --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Runs a suspended thread. ``RuntimeError`` if it ran already."""
+        self._start()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits at most ``timeout`` seconds (``None``: for ever): whether it has ended.
+
+        Never raises what the chunk raised. Ctrl-C ends the wait, not the thread. ``RuntimeError`` for a thread that
+        was never started (with no timeout, that would never return) and for the thread itself.
+        """
+        if _core.current_key() == self._key:
+            raise RuntimeError("an OSThread can't join itself")
+        if timeout is None and self._status == "suspended":
+            raise RuntimeError("an OSThread that was never started can't be joined")
+        return self._join(_timeout(timeout)) and self._status != "abandoned"
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the chunk returned: ``None``, the value, or a tuple of several. Raises its error.
+
+        Waits at most ``timeout`` seconds, then ``TimeoutError``. A Python exception that came through Lua is raised
+        as itself, with the Lua traceback as a note.
+        """
+        results = self.results(timeout)
+        if not results:
+            return None
+        return results[0] if len(results) == 1 else results
+
+    def results(self, timeout: float | None = None) -> tuple[Any, ...]:
+        """As :meth:`result`, but always a tuple."""
+        self._wait_for_end(timeout)
+        self._fetched = True
+        error = self._error()
+        if error is not None:
+            raise error
+        if self._results_cache is _UNSET:
+            try:
+                self._results_cache = self._results()
+            except BaseException as failure:
+                self._error_cache = failure  # results with no form in Python: the same error each time
+                raise
+        results: tuple[Any, ...] = self._results_cache
+        return results
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The chunk's error, or ``None`` if it returned. Waits as :meth:`result` does."""
+        self._wait_for_end(timeout)
+        self._fetched = True
+        return self._error()
+
+    def add_done_callback(self, function: Callable[[OSThread], Any]) -> None:
+        """Has ``function(thread)`` called when the thread has ended, on that thread; at once if it has.
+
+        What it raises goes to ``sys.unraisablehook``.
+        """
+        if not callable(function):
+            raise TypeError(f"a callback must be callable, not {type(function).__name__}")
+        self._on_end(lambda: function(self))
+
+    @property
+    def future(self) -> ThreadFuture:
+        """A ``concurrent.futures.Future`` of it; its ``cancel()`` stops running code too."""
+        with self._future_lock:
+            if self._future is None:
+                future = ThreadFuture(self.interrupt)
+                self._future = future
+                self._on_end(self._finish_future)
+            return self._future
+
+    def _finish_future(self) -> None:
+        future = self._future
+        assert future is not None
+        self._fetched = True
+        try:
+            error = self._error()
+            future.finish(self.result, error)
+        except BaseException as failure:  # results with no form in Python
+            future.set_exception(failure)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """``result()`` without blocking the loop; cancelling the await interrupts the thread."""
+        return asyncio.wrap_future(self.future).__await__()
+
+    def _wait_for_end(self, timeout: float | None) -> None:
+        if _core.current_key() == self._key:
+            raise RuntimeError("an OSThread can't wait for its own result")
+        if timeout is None and self._status == "suspended":
+            raise RuntimeError("this OSThread was never started, so it has no result")
+        if not self._join(_timeout(timeout)):
+            raise WaitTimeoutError(f"{self!r} has not ended within {timeout} s")
+        if self._status == "lost":
+            raise RuntimeError(f"{self!r} was made before the fork: it runs in the parent, not here")
+
+    def _error(self) -> BaseException | None:
+        if self._error_cache is _UNSET:
+            self._error_cache = self._exception()
+        error: BaseException | None = self._error_cache
+        return error
+
+    # --- Stopping it ----------------------------------------------------------------------------------
+
+    def request_stop(self) -> bool:
+        """Asks it to end: blocking calls of this library raise Stopped, Lua code may poll ``stop_requested()``.
+
+        Does not wait; whether it had something to do.
+        """
+        self._asked = True
+        return self._request_stop()
+
+    def interrupt(self) -> bool:
+        """Raises Stopped in its Lua code, whatever it does; blocking system calls return.
+
+        Code that catches the error has ``grace`` seconds to clean up; after that it is raised at every instruction.
+        Does not wait; whether it had something to do. Code inside a Python callable ends when that returns.
+        """
+        self._asked = True
+        return self._interrupt()
+
+    def kill(self) -> bool:
+        """Not to be had in this version: ``NotImplementedError``."""
+        raise NotImplementedError(
+            "kill() can't be had in this build: see osthread.features(); use interrupt() or terminate()"
+        )
+
+    def terminate(self, grace: float | None = None) -> Status:
+        """``request_stop()``, then ``interrupt()``, with ``grace`` seconds between them; waits: the final status.
+
+        One that does not answer is given up: ``"abandoned"``, with a :class:`ThreadAbandonedWarning`.
+        """
+        self._asked = True
+        seconds = self._grace() if grace is None else check_thread({"grace": grace})["grace"]
+        status = self._terminate(seconds)
+        if status == "abandoned":
+            warnings.warn(
+                f"{self!r} did not end when it was terminated: it is in a C function, a Python callable or a "
+                "finalizer that does not return",
+                ThreadAbandonedWarning,
+                stacklevel=2,
+            )
+        return status
+
+    def detach(self) -> None:
+        """Gives up ownership: it runs to its end, kept by the library. Ended with the program."""
+        if self._status == "suspended":
+            raise RuntimeError("an OSThread that was never started can't be detached")
+        self._detached = True
+        key = self._key
+        _detached[key] = self
+        self._on_end(lambda: _detached.pop(key, None))
+
+    def _grace(self) -> float:
+        return float(self._options.get("grace", 0.1))
+
+    # --- Scope ----------------------------------------------------------------------------------------
+
+    def __enter__(self) -> OSThread:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Applies ``on_exit``, then raises an error of the chunk that nobody has fetched.
+
+        By an exception the thread is terminated and that exception goes on; an error that the chunk had of its own
+        is put at the end of its ``__context__`` chain.
+        """
+        if error is not None:
+            own = self._error() if self._ended() and self._status != "lost" else None
+            if not self._detached:
+                self.terminate()
+            self._fetched = True
+            if own is not None:
+                _append_context(error, own)
+            return
+        try:
+            self._leave()
+        except KeyboardInterrupt:
+            self._asked = True
+            self._fetched = True
+            if not self._ended():
+                self._terminate(0.0)
+            raise
+        self._raise_unfetched()
+
+    async def __aenter__(self) -> OSThread:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """As ``with``, without blocking the loop."""
+        loop = asyncio.get_running_loop()
+        if error is None and not self._detached and self._policy() == "join" and self._status != "suspended":
+            try:
+                await asyncio.wait([asyncio.wrap_future(self.future)])
+            except asyncio.CancelledError:
+                self.interrupt()
+                await loop.run_in_executor(None, self.terminate)
+                raise
+            self._fetched = False
+        await loop.run_in_executor(None, self.__exit__, kind, error, trace)
+
+    def _policy(self) -> str:
+        return str(self._options.get("on_exit", "join"))
+
+    def _leave(self) -> None:
+        """Applies on_exit."""
+        if self._status == "suspended":
+            self._fetched = True
+            self._discard()
+        elif self._detached:
+            return
+        elif self._policy() == "terminate":
+            if not self._ended():
+                self.terminate()
+        elif self._policy() == "detach":
+            if not self._ended():
+                self.detach()
+        else:
+            self._join(None)
+
+    def _raise_unfetched(self) -> None:
+        if self._fetched or not self._ended() or self._status == "lost":
+            return
+        error = self._error()
+        self._fetched = True
+        if error is not None and not (isinstance(error, Stopped) and self._asked):
+            raise error
+
+    def __del__(self) -> None:
+        # Never waits: what is left to do is the watchdog's.
+        if "_options" not in self.__dict__ or sys is None or _core is None:
+            return
+        try:
+            status = self._status
+        except (TypeError, AttributeError):
+            return  # the constructor raised: there is no thread
+        if status == "suspended":
+            self._discard()
+        elif status == "running" and not self._detached and self._policy() == "detach":
+            return
+        elif status == "running" and not self._detached:
+            text = f"{self!r} was dropped while it was running, and is terminated"
+            warnings.warn(text + "; keep a reference, use 'with', or detach() it", ResourceWarning, stacklevel=2, source=self)
+            if not self._fetched:
+                self._report_end(
+                    f"{text}: keep a reference to it, use 'with', or call detach()"
+                )
+            self._terminate_later()
+        elif not self._fetched and self._error_unreported():
+            error = self._error()
+            if error is not None:
+                _core.write_unraisable(error, f"{self!r}, whose error nobody asked for")
+
+    def _error_unreported(self) -> bool:
+        if self._status in ("finished", "lost"):
+            return False
+        error = self._error()
+        return not (isinstance(error, Stopped) and self._asked)
+
+    def __repr__(self) -> str:
+        try:
+            return f"<OSThread {self._name!r} {self._status}>"
+        except TypeError:
+            return "<OSThread, not made>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an OSThread can't be pickled or copied: it is a running thread")
+
+
+def _timeout(seconds: float | None) -> float | None:
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not hasattr(seconds, "__float__"):
+        raise TypeError(f"timeout must be seconds or None, not {type(seconds).__name__}")
+    seconds = float(seconds)
+    if seconds != seconds:
+        raise ValueError("timeout must be a number of seconds, not nan")
+    return max(seconds, 0.0)
+
+
+def _append_context(error: BaseException, own: BaseException) -> None:
+    last = error
+    seen = {id(error)}
+    while last.__context__ is not None:
+        last = last.__context__
+        if id(last) in seen:
+            return
+        seen.add(id(last))
+    if id(own) not in seen and last is not own:
+        last.__context__ = own
+
+
+def run(code: Any, /, *args: Any, **options: Unpack[ThreadOptions]) -> Any:
+    """Runs code in a new thread and waits for it: its result. Takes what :class:`OSThread` takes.
+
+    Ctrl-C stops the code and is raised.
+
+    >>> osthread.run("return 6 * 7")
+    42
+    """
+    if options.get("suspended"):
+        raise ValueError("run() starts its thread at once: suspended=True is for OSThread")
+    thread = OSThread(code, *args, **options)
+    try:
+        return thread.result()
+    except BaseException:
+        if not thread.done():
+            thread._asked = thread._fetched = True
+            thread._terminate(0.0)
+        raise
+
+
+def enumerate() -> list[OSThread]:
+    """The threads that are alive."""
+    return [thread for thread in list(_threads.values()) if thread.is_alive()]
+
+
+def current() -> OSThread | None:
+    """The OSThread whose Lua code called the Python code that asks; ``None`` in a Python thread."""
+    key = _core.current_key()
+    return None if key is None else _threads.get(key)
+
+
+def _thread_of(key: int) -> OSThread:
+    thread = _threads.get(key)
+    if thread is None:
+        raise RuntimeError("the OSThread object of this thread is gone")
+    return thread
+
+
+def _forget_parents() -> None:
+    """In a fork's child: its parent's threads are not here."""
+    _detached.clear()
+    _threads.clear()
+    _core.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)
+
+_core._hand_over(errors=sys.modules[LuaError.__module__], function=LuaFunction, thread=_thread_of)
