@@ -42,6 +42,7 @@ bool join(const Thread& thread, std::optional<double> timeout) {
       outcome = host::wait(*thread.core, deadline);
     }
     if (outcome == host::Wait::interrupted) look_at_signals();
+    if (outcome == host::Wait::stopped) std::rethrow_exception(host::stopped());
     if (outcome == host::Wait::ended) return true;
     if (outcome == host::Wait::timed_out) return false;
   }

@@ -22,9 +22,13 @@ Wait wait(ThreadCore& core, std::optional<Clock::time_point> deadline) noexcept 
       return Wait::timed_out;
     case ThreadCore::Wait::interrupted:
       return Wait::interrupted;
+    case ThreadCore::Wait::stopped:
+      return Wait::stopped;
   }
   return Wait::interrupted;
 }
+
+std::exception_ptr stopped() { return stopped_in_wait(); }
 
 Clock::time_point deadline_after(std::chrono::nanoseconds duration) noexcept {
   return osthread::deadline_after(duration);

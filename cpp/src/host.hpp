@@ -17,9 +17,11 @@ using Core = std::shared_ptr<ThreadCore>;
 
 OSTHREAD_EXPORT Core create(const Code& code, Values args, ThreadOptions options);
 
-enum class Wait { ended, timed_out, interrupted };
+enum class Wait { ended, timed_out, interrupted, stopped };
 // `interrupted`: a signal handler ran in this thread; the caller looks at its own signals and waits again.
+// `stopped`: the Lua code that calls the caller is being stopped: throw stopped().
 OSTHREAD_EXPORT Wait wait(ThreadCore& core, std::optional<Clock::time_point> deadline) noexcept;
+OSTHREAD_EXPORT std::exception_ptr stopped();
 OSTHREAD_EXPORT Clock::time_point deadline_after(std::chrono::nanoseconds duration) noexcept;
 
 OSTHREAD_EXPORT void start(ThreadCore& core);

@@ -8,11 +8,16 @@
 
 #include <cstdint>
 
+namespace osthread {
+struct RunSlot;
+}
+
 namespace osthread::interrupt {
 
 // What it takes to reach a thread. Good while that thread lives.
 struct Target {
-  std::uintptr_t thread = 0;  // pthread_t; HANDLE on Windows
+  std::uintptr_t thread = 0;      // pthread_t; HANDLE on Windows
+  const RunSlot* slot = nullptr;  // what the thread runs, for where it is looked at from outside
 };
 
 // The calling thread, made reachable (its signal mask lets the signal through).

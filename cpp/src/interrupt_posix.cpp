@@ -75,7 +75,7 @@ Target this_thread() {
     pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
     reachable = true;
   }
-  return {static_cast<std::uintptr_t>(pthread_self())};
+  return {static_cast<std::uintptr_t>(pthread_self()), Run::slot()};
 }
 
 void poke(Target target) noexcept {

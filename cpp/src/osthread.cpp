@@ -62,8 +62,7 @@ void OSThread::leave() noexcept {
     switch (core_->options().on_exit) {
       case OnExit::join:
         core_->request_stop();
-        while (core_->wait(std::nullopt) != ThreadCore::Wait::ended) {
-        }
+        core_->wait_for_end();
         break;
       case OnExit::terminate:
         core_->terminate(core_->options().grace);
@@ -91,7 +90,10 @@ void OSThread::join() {
   if (registry::current() == &core)
     throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "an OSThread can't join itself");
-  while (core.wait(std::nullopt) != ThreadCore::Wait::ended) {
+  while (true) {
+    const ThreadCore::Wait outcome = core.wait(std::nullopt);
+    if (outcome == ThreadCore::Wait::ended) return;
+    if (outcome == ThreadCore::Wait::stopped) std::rethrow_exception(stopped_in_wait());
   }
 }
 
@@ -105,6 +107,8 @@ bool OSThread::join_for(std::chrono::nanoseconds timeout) {
         return false;
       case ThreadCore::Wait::interrupted:
         break;
+      case ThreadCore::Wait::stopped:
+        std::rethrow_exception(stopped_in_wait());
     }
   }
 }

@@ -7,7 +7,6 @@
 #include <thread>
 #include <vector>
 
-#include "background.hpp"
 #include "builtins.hpp"
 #include "fork.hpp"
 #include "lua_module.hpp"
@@ -71,7 +70,6 @@ void leave_one() noexcept {
     if (states.states.size() + states.in_making >= most()) return;
     ++states.in_making;
   }
-  lower_own_priority();
   std::unique_ptr<Vm> state;
   std::string made_under;
   try {

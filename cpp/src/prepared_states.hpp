@@ -1,6 +1,6 @@
 // States made ahead, so that a thread may start without waiting for one. A thread that has ended leaves one
-// behind, when nobody waits for it any more and at the least priority; so there is none before the first
-// thread, and a burst waits for none.
+// behind, when nobody waits for it any more; so there is none before the first thread, and a burst waits for
+// none. (Not at a lower priority: a thread that gets no CPU would hold the allocator's locks meanwhile.)
 //
 // Thread safety: everything may be called from any thread. After a fork the child starts without any.
 #pragma once
@@ -14,8 +14,7 @@ namespace osthread::prepared_states {
 // One that was made ahead, or a fresh one. std::bad_alloc, std::runtime_error.
 std::unique_ptr<Vm> take();
 
-// Makes one more unless there are enough. For a thread that is about to end: it lowers its own priority for
-// good.
+// Makes one more unless there are enough. For a thread that is about to end.
 void leave_one() noexcept;
 
 // Drops all of them.

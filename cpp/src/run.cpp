@@ -7,9 +7,10 @@ namespace osthread {
 namespace {
 
 // initial-exec: a handler may read it on any thread, and the first access to a dynamic one may call malloc.
-[[gnu::tls_model("initial-exec")]] constinit thread_local Run* current_run = nullptr;
-// Set while this thread itself is in lua_sethook: attend() must not nest into it.
-[[gnu::tls_model("initial-exec")]] constinit thread_local bool setting_hook = false;
+#ifdef __ELF__
+[[gnu::tls_model("initial-exec")]]
+#endif
+constinit thread_local RunSlot this_slot;
 
 std::atomic<bool (*)()> host_check{nullptr};
 
@@ -59,7 +60,7 @@ bool Stop::request() noexcept {
   if (!open_) return false;
   asked_.fetch_add(1, std::memory_order_relaxed);
   const bool first = !requested_.exchange(true, std::memory_order_relaxed);
-  waiter_.wake_all();
+  wake();
   return first;
 }
 
@@ -88,8 +89,18 @@ std::optional<Clock::time_point> Stop::deliver() noexcept {
   return now + kAskAgain;
 }
 
-void Stop::poke() noexcept {
+void Stop::park_on(Waiter* other) noexcept {
+  const std::lock_guard lock(mutex_);
+  other_ = other;
+}
+
+void Stop::wake() noexcept {
   waiter_.wake_all();
+  if (other_) other_->wake_all();
+}
+
+void Stop::poke() noexcept {
+  wake();
   if (target_) interrupt::poke(*target_);
 }
 
@@ -156,19 +167,20 @@ void Stop::serve_inspection(lua_State* L) noexcept {
   inspection_.reset();
 }
 
-Run::Run(lua_State* L, Stop& stop) noexcept : L_(L), stop_(stop), outer_(current_run) {
+Run::Run(lua_State* L, Stop& stop) noexcept : L_(L), stop_(stop), outer_(this_slot.innermost) {
   open_.store(true, std::memory_order_relaxed);
-  current_run = this;
+  this_slot.innermost = this;
   attend();  // what was asked before there was a run to hear it
 }
 
 Run::~Run() {
   finish();
-  current_run = outer_;
+  this_slot.innermost = outer_;
   attend();  // an outer run's stop that this one has answered for itself only
 }
 
-Run* Run::current() noexcept { return current_run; }
+Run* Run::current() noexcept { return this_slot.innermost; }
+const RunSlot* Run::slot() noexcept { return &this_slot; }
 
 void Run::finish() noexcept {
   if (!open_.load(std::memory_order_relaxed)) return;
@@ -176,9 +188,11 @@ void Run::finish() noexcept {
   open_.store(false, std::memory_order_relaxed);
 }
 
-void Run::attend() noexcept {
-  Run* run = current_run;
-  if (run == nullptr || setting_hook) return;
+void Run::attend() noexcept { attend(&this_slot); }
+
+void Run::attend(const RunSlot* slot) noexcept {
+  Run* run = slot->innermost;
+  if (run == nullptr || slot->setting_hook) return;
   if (run->open_.load(std::memory_order_relaxed) && run->wants_hook()) run->arm();
 }
 
@@ -214,15 +228,15 @@ void Run::arm() noexcept {
 }
 
 void Run::disarm() noexcept {
-  setting_hook = true;
+  this_slot.setting_hook = true;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   if (lua_gethook(L_) == &Run::hook) lua_sethook(L_, users_hook_, users_mask_, users_count_);
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  setting_hook = false;
+  this_slot.setting_hook = false;
 }
 
 void Run::hook(lua_State* L, lua_Debug*) {
-  Run* run = current_run;
+  Run* run = this_slot.innermost;
   if (run) run->check(L, false);
 }
 
@@ -287,7 +301,7 @@ void Run::raise(lua_State* L, int slot) {
 }
 
 void Run::note_host_signal() noexcept {
-  Run* run = current_run;
+  Run* run = this_slot.innermost;
   if (run == nullptr) return;
   run->host_signal_.store(true, std::memory_order_relaxed);
   run->stop_.waiter().wake_all();

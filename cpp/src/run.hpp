@@ -71,6 +71,8 @@ class Stop {
   std::chrono::nanoseconds grace() const noexcept { return grace_; }
   int asked() const noexcept { return asked_.load(std::memory_order_relaxed); }  // how many asks there were
   Waiter& waiter() noexcept { return waiter_; }
+  // While the thread parks on something else, asks wake that too; null: no more.
+  void park_on(Waiter* other) noexcept;
 
  private:
   friend class Run;
@@ -80,6 +82,7 @@ class Stop {
     Waiter waiter;
   };
 
+  void wake() noexcept;
   void poke() noexcept;
   void serve_inspection(lua_State* L) noexcept;
 
@@ -97,7 +100,16 @@ class Stop {
   // Of mutex_: the deadline, and the earliest time at which a watch() is due; max: none.
   Clock::time_point deadline_ = Clock::time_point::max();
   Clock::time_point watched_ = Clock::time_point::max();
+  Waiter* other_ = nullptr;  // of mutex_
   Waiter waiter_;
+};
+
+class Run;
+
+// What a thread runs.
+struct RunSlot {
+  Run* innermost = nullptr;
+  bool setting_hook = false;  // the thread itself is in lua_sethook: attend() must not nest into it
 };
 
 class Run {
@@ -111,6 +123,9 @@ class Run {
   static Run* current() noexcept;
   // Arms the hook of this thread's innermost run if anybody wants something of it. Async-signal-safe.
   static void attend() noexcept;
+  // The same for another thread, which is suspended meanwhile.
+  static void attend(const RunSlot* slot) noexcept;
+  static const RunSlot* slot() noexcept;  // of this thread
 
   // Ends the region in which the state may be touched by attend(): before it is finalized or closed.
   void finish() noexcept;

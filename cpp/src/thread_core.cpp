@@ -52,6 +52,15 @@ Status status_of(const Outcome& outcome) {
 
 }  // namespace
 
+std::exception_ptr stopped_in_wait() {
+  const ThreadCore* core = registry::current();
+  return std::make_exception_ptr(Stopped({.message = "stopped while it waited for a thread",
+                                          .frames = {},
+                                          .value = nullptr,
+                                          .thread = core ? core->options().name : std::string()},
+                                         StopStage::interrupt));
+}
+
 std::shared_ptr<ThreadCore> ThreadCore::create(const Code& code, Values args, ThreadOptions options) {
   if (options.name.empty()) options.name = next_name();
   StateOptions state = options.state();
@@ -197,6 +206,36 @@ void ThreadCore::publish(Outcome outcome, Status status) {
 }
 
 ThreadCore::Wait ThreadCore::wait(std::optional<Clock::time_point> deadline) noexcept {
+  Run* const run = Run::current();
+  if (!run) return wait_outside(deadline);
+  run->stop().park_on(&done_);
+  Wait outcome;
+  for (;;) {
+    const Waiter::Ticket ticket = done_.ticket();
+    outcome = Wait::ended;
+    if (ended()) break;
+    outcome = Wait::stopped;
+    if (run->due_now(true)) break;
+    const Waiter::Outcome parked = done_.park(ticket, deadline);
+    outcome = parked == Waiter::Outcome::timed_out ? Wait::timed_out : Wait::interrupted;
+    if (parked != Waiter::Outcome::woken) break;
+  }
+  run->stop().park_on(nullptr);
+  return ended() ? Wait::ended : outcome;
+}
+
+void ThreadCore::wait_for_end() noexcept {
+  for (;;) {
+    const Wait outcome = wait(std::nullopt);
+    if (outcome == Wait::ended) return;
+    if (outcome != Wait::stopped) continue;
+    terminate(options_.grace);
+    return;
+  }
+}
+
+// Not in a function that Lua calls, or in one that must have its answer whatever happens to that code.
+ThreadCore::Wait ThreadCore::wait_outside(std::optional<Clock::time_point> deadline) noexcept {
   for (;;) {
     const Waiter::Ticket ticket = done_.ticket();
     if (ended()) return Wait::ended;
@@ -244,7 +283,7 @@ Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function
   const auto wait_for = [&](std::chrono::nanoseconds time) {
     const Clock::time_point deadline = deadline_after(time);
     for (;;) {
-      const Wait wait_result = wait(deadline);
+      const Wait wait_result = wait_outside(deadline);
       if (wait_result == Wait::ended) return true;
       if (wait_result == Wait::timed_out || (look && !look())) return false;
     }

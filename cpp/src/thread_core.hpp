@@ -20,6 +20,9 @@
 
 namespace osthread {
 
+// For a function that Lua calls and whose wait came to nothing, as that Lua code is being stopped.
+std::exception_ptr stopped_in_wait();
+
 class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
  public:
   static std::shared_ptr<ThreadCore> create(const Code& code, Values args, ThreadOptions options);
@@ -28,9 +31,12 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
 
   void start();
   void discard() noexcept;  // of one that never started
-  enum class Wait { ended, timed_out, interrupted };
-  // `interrupted`: a signal came, for a caller that has to look at it.
+  enum class Wait { ended, timed_out, interrupted, stopped };
+  // `interrupted`: a signal came, for a caller that has to look at it. `stopped`: the caller is a function
+  // that Lua calls, and that Lua code is being stopped.
   Wait wait(std::optional<Clock::time_point> deadline) noexcept;
+  // Waits whatever comes; a stop of the Lua code around the caller stops this thread too.
+  void wait_for_end() noexcept;
   const Outcome& outcome() const;  // after the end
 
   Status status() const noexcept;
@@ -54,6 +60,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   void note_waiting(const char* what) noexcept;  // the native thread's; null: no more
 
  private:
+  Wait wait_outside(std::optional<Clock::time_point> deadline) noexcept;
   static int main(void* core);
   void run();
   void publish(Outcome outcome, Status status);

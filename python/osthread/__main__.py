@@ -9,14 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import osthread
 from osthread._cli.arguments import UsageError, memory_size, seconds, thread_count
-
-FOLDER = Path(__file__).resolve().parent
-
 
 class PrintAndExit(argparse.Action):
     """As argparse's "version" action, but it leaves the text as it is: that one would wrap a long path."""
@@ -38,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for option, text, what in [
         ("--version", f"osthread {osthread.__version__}", "the version"),
-        ("--cmake-dir", str(FOLDER / "lib" / "cmake" / "osthread"), "osthread_DIR for CMake's find_package"),
+        ("--cmake-dir", osthread.get_cmake_dir(), "osthread_DIR for CMake's find_package"),
         ("--include-dir", osthread.get_include(), "the folder of the C++ headers"),
     ]:
         parser.add_argument(option, action=PrintAndExit, const=text, help=f"print {what}")

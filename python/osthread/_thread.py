@@ -81,7 +81,7 @@ class OSThread(_core.Thread):
     42
     """
 
-    _state_of_init: dict[str, Any]
+    _made = False  # until the constructor below has returned, there is nothing to ask or to end
 
     def __init__(self, code: Any, /, *args: Any, **options: Unpack[ThreadOptions]) -> None:
         self._results_cache: Any = _UNSET
@@ -94,6 +94,7 @@ class OSThread(_core.Thread):
         self._options = check_thread(options)
         source, chunk_name = code_parts(code, self._options.get("chunk_name"))
         super().__init__(source, chunk_name, args, prepare(self._options))
+        self._made = True
         _threads[self._key] = self
 
     # --- What it is -----------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class OSThread(_core.Thread):
         Never raises what the chunk raised. Ctrl-C ends the wait, not the thread. ``RuntimeError`` for a thread that
         was never started (with no timeout, that would never return) and for the thread itself.
         """
-        if _core.current_key() == self._key:
+        if not self._ended() and _core.current_key() == self._key:
             raise RuntimeError("an OSThread can't join itself")
         if timeout is None and self._status == "suspended":
             raise RuntimeError("an OSThread that was never started can't be joined")
@@ -237,7 +238,7 @@ class OSThread(_core.Thread):
         return asyncio.wrap_future(self.future).__await__()
 
     def _wait_for_end(self, timeout: float | None) -> None:
-        if _core.current_key() == self._key:
+        if not self._ended() and _core.current_key() == self._key:
             raise RuntimeError("an OSThread can't wait for its own result")
         if timeout is None and self._status == "suspended":
             raise RuntimeError("this OSThread was never started, so it has no result")
@@ -384,40 +385,31 @@ class OSThread(_core.Thread):
 
     def __del__(self) -> None:
         # Never waits: what is left to do is the watchdog's.
-        if "_options" not in self.__dict__ or sys is None or _core is None:
+        if not self._made or sys is None or _core is None:
             return
-        try:
-            status = self._status
-        except (TypeError, AttributeError):
-            return  # the constructor raised: there is no thread
+        status = self._status
         if status == "suspended":
             self._discard()
-        elif status == "running" and not self._detached and self._policy() == "detach":
-            return
-        elif status == "running" and not self._detached:
+        elif status == "running" and not self._detached and self._policy() != "detach":
             text = f"{self!r} was dropped while it was running, and is terminated"
-            warnings.warn(text + "; keep a reference, use 'with', or detach() it", ResourceWarning, stacklevel=2, source=self)
+            advice = "keep a reference to it, use 'with', or call detach()"
             if not self._fetched:
-                self._report_end(
-                    f"{text}: keep a reference to it, use 'with', or call detach()"
-                )
+                self._report_end(f"{text}: {advice}")
             self._terminate_later()
+            warnings.warn(f"{text}; {advice}", ResourceWarning, stacklevel=2, source=self)  # last: it may raise
         elif not self._fetched and self._error_unreported():
             error = self._error()
             if error is not None:
                 _core.write_unraisable(error, f"{self!r}, whose error nobody asked for")
 
     def _error_unreported(self) -> bool:
-        if self._status in ("finished", "lost"):
+        if self._status in ("running", "finished", "lost"):
             return False
         error = self._error()
         return not (isinstance(error, Stopped) and self._asked)
 
     def __repr__(self) -> str:
-        try:
-            return f"<OSThread {self._name!r} {self._status}>"
-        except TypeError:
-            return "<OSThread, not made>"
+        return f"<OSThread {self._name!r} {self._status}>" if self._made else "<OSThread, not made>"
 
     def __reduce__(self) -> Any:
         raise TypeError("an OSThread can't be pickled or copied: it is a running thread")

@@ -54,7 +54,7 @@ def two_threads_at_once() -> None:
     """Time the same work in one thread and in two."""
     print("\nTwo threads at work at once")
     trial = 400
-    size = int(trial * (1.2 / compute(trial, 1)[0]) ** 0.5)  # about 1.2 seconds of work
+    size = int(trial * (2 / compute(trial, 1)[0]) ** 0.5)  # about 2 seconds of work
     one, two = (min(compute(size, threads) for _ in range(2)) for threads in (1, 2))
     assert one[1] == two[1], "one thread and two disagree"
     print(f"  the Mandelbrot set, {size} x {size} points ({one[1]:,} are inside)")
@@ -62,12 +62,14 @@ def two_threads_at_once() -> None:
     print(f"  two threads   {two[0]:.2f} s, {one[0] / two[0]:.2f} times as fast")
     if cores() == 1:
         print("  This process may use one core only: its threads take turns, and nothing gets faster.")
+    elif one[0] / two[0] < 1.5 and hasattr(os, "getloadavg"):
+        print(f"  Something else is using the {cores()} cores: the load average is {os.getloadavg()[0]:.1f}.")
 
 
 def endless_loop_stopped() -> None:
     """Time interrupt() of a loop that LuaJIT has compiled to machine code."""
     print(f"\nAn endless loop stopped: {ENDLESS_LOOP}")
-    if not osthread.features()["interrupts_compiled_loops"]:
+    if not osthread.features().interrupts_compiled_loops:
         print("  not with this build: the LuaJIT it was linked with can't interrupt compiled loops")
         return
     times = []
@@ -112,7 +114,7 @@ def next_thread() -> None:
 
 def demo() -> int:
     """Run all of it; the exit status."""
-    print(f"OSThread {osthread.__version__}, {osthread.features()['luajit']}, ", end="")
+    print(f"OSThread {osthread.__version__}, {osthread.features().luajit}, ", end="")
     print(f"Python {platform.python_version()}, cores: {cores()}")
     two_threads_at_once()
     endless_loop_stopped()

@@ -84,7 +84,7 @@ def _() -> str:
 
 @check("an endless compiled loop is interrupted")
 def _() -> str:
-    if not osthread.features()["interrupts_compiled_loops"]:
+    if not osthread.features().interrupts_compiled_loops:
         raise Unavailable("this build uses a LuaJIT that was built without LUAJIT_ENABLE_CHECKHOOK")
     return interrupted("ready() while true do end")
 
@@ -96,7 +96,7 @@ def _() -> str:
 
 @check("a blocking system call is interrupted")
 def _() -> str:
-    if os.name != "posix" or not osthread.features()["signal"]:
+    if os.name != "posix" or not osthread.features().signal:
         raise Unavailable("that takes a POSIX signal")
     return interrupted(
         "local ffi = require 'ffi' ffi.cdef 'int poll(void *, unsigned long, int);'"
@@ -152,8 +152,8 @@ def _() -> str:
 def examine() -> int:
     """Run every check and print a line for each; the exit status, 1 if one failed."""
     features = osthread.features()
-    print(f"OSThread {osthread.__version__}, {features['luajit']}, Python {platform.python_version()}")
-    print(f"{platform.platform()}, signal {features['signal'] or 'none'}")
+    print(f"OSThread {osthread.__version__}, {features.luajit}, Python {platform.python_version()}")
+    print(f"{platform.platform()}, signal {features.signal or 'none'}")
     failed = False
     for what, function in CHECKS:
         try:
@@ -166,6 +166,6 @@ def examine() -> int:
             word = "ok"
         print(f"{word:6} {what}" + f": {detail}" * bool(detail))
         sys.stdout.flush()
-    if not features["kill"]:
+    if not features.kill:
         print("no     kill(): not in this version")
     return int(failed)

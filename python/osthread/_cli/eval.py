@@ -10,8 +10,8 @@ from osthread._cli.typed import MODULES, PRINT_RESULTS, compile_typed
 def evaluate(code: str) -> int:
     """Run the code and print its results on one line, strings as they are; the exit status."""
     try:
-        chunk = compile_typed(code, "eval")
-        with OSThread(PRINT_RESULTS, chunk, False, modules=MODULES) as thread:
+        typed = compile_typed(code, "eval")
+        with OSThread(PRINT_RESULTS, *typed, False, modules=MODULES) as thread:
             results = thread.results()
     except (LuaError, ConversionError) as error:
         return report(error)

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import osthread
-from osthread import ConversionError, LuaError, LuaFunction, LuaState, LuaSyntaxError
+from osthread import ConversionError, LuaError, LuaState, LuaSyntaxError
 from osthread._cli.outcome import exit_status, report
-from osthread._cli.typed import MODULES, PRINT_RESULTS, compile_typed, is_incomplete
+from osthread._cli.typed import MODULES, PRINT_RESULTS, Typed, compile_typed, is_incomplete
 
 PROMPT, CONTINUATION = "> ", ">> "
 HISTORY_LENGTH = 1000
@@ -66,7 +66,7 @@ class Repl:
         """Read and run chunks until the end of the input; the exit status."""
         if not self.interactive:
             return self.converse()
-        print(f"OSThread {osthread.__version__}, {osthread.features()['luajit']}")
+        print(f"OSThread {osthread.__version__}, {osthread.features().luajit}")
         print("Ctrl-C ends the running chunk, Ctrl-D leaves.")
         with line_editing():
             return self.converse()
@@ -76,8 +76,7 @@ class Repl:
         with LuaState(modules=MODULES) as state:
             while True:
                 try:
-                    chunk = self.read_chunk()
-                    results = state.call(PRINT_RESULTS, chunk, True)
+                    results = state.call(PRINT_RESULTS, *self.read_chunk(), True)
                     if not isinstance(results, tuple):  # os.exit
                         return exit_status(results)
                 except (LuaError, ConversionError) as error:
@@ -93,7 +92,7 @@ class Repl:
                         return 0
                     return int(self.failed)
 
-    def read_chunk(self) -> LuaFunction:
+    def read_chunk(self) -> Typed:
         """The next chunk, of as many lines as it takes. Raises EOFError, or LuaSyntaxError."""
         code = self.read_line(PROMPT)
         while True:

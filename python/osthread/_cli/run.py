@@ -13,7 +13,7 @@ from osthread._cli.arguments import UsageError
 from osthread._cli.outcome import OUR_CHUNK, exit_status, report
 
 # Drops the script's results, as the `lua` program does: what is a result nevertheless came from os.exit.
-RUN_SCRIPT = compile("function(script, ...) script(...) end", OUR_CHUNK)
+RUN_SCRIPT = compile("function(main, ...) main(...) end", OUR_CHUNK)
 
 
 def read_source(file: str) -> bytes:

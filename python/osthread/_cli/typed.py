@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from osthread import LuaFunction, LuaSyntaxError, compile
 from osthread._cli.outcome import OUR_CHUNK
@@ -10,10 +11,10 @@ from osthread._cli.outcome import OUR_CHUNK
 # The state that runs PRINT_RESULTS needs these: its option `modules`.
 MODULES = {"osthread.show": Path(__file__).with_name("show.lua").read_text(encoding="utf-8")}
 
-# Called with a chunk; `quote`: whether a string that is a result is printed as Lua source. It returns two
+# Called with a Typed's fields; `quote`: whether a string that is a result is printed as Lua source. It returns two
 # values, while os.exit, which ends the chunk and this with it, leaves one at most.
 PRINT_RESULTS = compile(
-    """function(chunk, quote)
+    """function(main, first, quote)
   local show = require "osthread.show"
   local function print_all(...)
     local texts = {...}
@@ -23,24 +24,35 @@ PRINT_RESULTS = compile(
     end
     if #texts > 0 then print(table.concat(texts, "\\t")) end
   end
-  print_all(chunk())
+  print_all(select(first, main()))
   return true, true
 end""",
     OUR_CHUNK,
 )
 
 
-def compile_typed(code: str, name: str) -> LuaFunction:
+class Typed(NamedTuple):
+    """What was typed, compiled."""
+
+    chunk: LuaFunction
+    first: int
+    """Which of its results is the first that was asked for."""
+
+
+def compile_typed(code: str, name: str) -> Typed:
     """Compile an expression, ``= expression`` or a chunk; `name` is what tracebacks call it.
 
     Raises `LuaSyntaxError`; see `is_incomplete`.
     """
-    if code.lstrip().startswith("="):
-        return compile(code.replace("=", "return ", 1) + "\n", name)
+    explicit = code.lstrip().startswith("=")
+    expression = code.replace("=", "", 1) if explicit else code
     try:
-        return compile(f"return {code}\n", name)
+        # Not `return f()`: that is a tail call, and an error in f would be blamed on who called this chunk.
+        return Typed(compile(f"return nil, {expression}\n", name), 2)
     except LuaSyntaxError:  # the __context__ of the one that follows
-        return compile(code + "\n", name)
+        if explicit:
+            raise
+        return Typed(compile(code + "\n", name), 1)
 
 
 def is_incomplete(error: LuaSyntaxError) -> bool:

@@ -1,0 +1,46 @@
+#include <windows.h>
+
+#include "interrupt.hpp"
+#include "run.hpp"
+
+namespace osthread::interrupt {
+namespace {
+
+// A real handle of the calling thread, which others may suspend it by; closed when the thread ends.
+struct OwnHandle {
+  HANDLE handle = nullptr;
+  OwnHandle() {
+    DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &handle, 0, FALSE,
+                    DUPLICATE_SAME_ACCESS);
+  }
+  ~OwnHandle() {
+    if (handle) CloseHandle(handle);
+  }
+};
+
+}  // namespace
+
+Target this_thread() {
+  thread_local const OwnHandle own;
+  return {reinterpret_cast<std::uintptr_t>(own.handle), Run::slot()};
+}
+
+void poke(Target target) noexcept {
+  const auto thread = reinterpret_cast<HANDLE>(target.thread);
+  if (GetThreadId(thread) == GetCurrentThreadId()) {
+    Run::attend();
+    return;
+  }
+  CancelSynchronousIo(thread);  // what a signal does on POSIX: a blocking read returns
+  if (SuspendThread(thread) == static_cast<DWORD>(-1)) return;
+  // From here until it resumes nothing may allocate or lock: the target may hold the heap's lock.
+  CONTEXT context;
+  context.ContextFlags = CONTEXT_CONTROL;
+  if (GetThreadContext(thread, &context))
+    Run::attend(target.slot);  // asking for the context makes the suspension real
+  ResumeThread(thread);
+}
+
+int signal_number() noexcept { return 0; }
+
+}  // namespace osthread::interrupt

@@ -1,0 +1,37 @@
+"""python -m tests.benchmarks [TOPIC ...]: ours, what it is measured against in the same run, the ratio, the goal.
+
+Needs the installed package, cmake and a C++ compiler. The machine should do nothing else meanwhile.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from . import build, kernels, kill, start
+from .table import Row, show, show_head
+
+TOPICS: dict[str, Callable[[], list[Row]]] = {
+    "start-c++": lambda: build.run_program("start"),
+    "start-python": start.rows,
+    "kernels": kernels.rows,
+    "interrupt-c++": lambda: build.run_program("interrupt"),
+    "interrupt-python": kill.rows,
+    "idle": lambda: build.run_program("idle"),
+    "errors": lambda: build.run_program("errors"),
+}
+
+
+def main(chosen: list[str]) -> int:
+    unknown = [topic for topic in chosen if topic not in TOPICS]
+    if unknown:
+        print(f"there is no topic {', '.join(unknown)}; there are: {', '.join(TOPICS)}", file=sys.stderr)
+        return 2
+    show_head()
+    for topic in chosen or TOPICS:
+        show(TOPICS[topic]())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,82 @@
+#include "floor.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+extern "C" {
+#include "lauxlib.h"
+#include "lua.h"
+#include "lualib.h"
+}
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double microseconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+}
+
+pthread_t start(void* (*routine)(void*), const char* code) {
+  pthread_t thread;
+  if (pthread_create(&thread, nullptr, routine, const_cast<char*>(code)) != 0) {
+    std::fputs("the floor can't start a thread\n", stderr);
+    std::abort();
+  }
+  return thread;
+}
+
+std::atomic<int> asleep{0};
+
+int sleep_for_ever(lua_State*) {
+  asleep.fetch_add(1);
+  for (;;) pause();
+}
+
+void* sleeper(void*) {
+  lua_State* L = luaL_newstate();
+  lua_gc(L, LUA_GCSTOP, 0);
+  luaL_openlibs(L);
+  lua_gc(L, LUA_GCRESTART, -1);
+  lua_register(L, "sleep_for_ever", sleep_for_ever);
+  if (luaL_loadstring(L, "sleep_for_ever()") == 0) lua_pcall(L, 0, 0, 0);
+  return nullptr;
+}
+
+}  // namespace
+
+void* floor_routine(void* code) {
+  lua_State* L = luaL_newstate();
+  lua_gc(L, LUA_GCSTOP, 0);
+  luaL_openlibs(L);
+  lua_gc(L, LUA_GCRESTART, -1);
+  if (luaL_loadstring(L, static_cast<const char*>(code)) == 0) lua_pcall(L, 0, 0, 0);
+  lua_close(L);
+  return nullptr;
+}
+
+double floor_start(const char* code) {
+  const Clock::time_point begin = Clock::now();
+  pthread_join(start(floor_routine, code), nullptr);
+  return microseconds_since(begin);
+}
+
+double floor_burst(int count, const char* code) {
+  const Clock::time_point begin = Clock::now();
+  std::vector<pthread_t> threads;
+  for (int i = 0; i < count; ++i) threads.push_back(start(floor_routine, code));
+  for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+  return microseconds_since(begin);
+}
+
+void floor_sleepers(int count) {
+  asleep.store(0);
+  for (int i = 0; i < count; ++i) pthread_detach(start(sleeper, ""));
+  while (asleep.load() < count) usleep(1000);
+}
