@@ -22,11 +22,11 @@ py::object lua_error(const char* name, const LuaError& error, const Encoding& en
       value = py::none();  // it has no form in Python; the message says what it was
     }
   }
-  py::object message = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
-      error.message().data(), static_cast<Py_ssize_t>(error.message().size()), "backslashreplace"));
+  const py::str message = readable(error.message());
   py::object exception = types().errors.attr(name)(
-      message, py::arg("traceback") = error.traceback(), py::arg("frames") = frames_to_python(error.frames()),
-      py::arg("value") = value, py::arg("thread") = error.thread(), **extra);
+      message, py::arg("traceback") = readable(error.traceback()),
+      py::arg("frames") = frames_to_python(error.frames()), py::arg("value") = value,
+      py::arg("thread") = readable(error.thread()), **extra);
   if (const auto& context = error.context())
     exception.attr("__context__") = exception_object(
         [&] {
@@ -55,13 +55,13 @@ const char* stage_name(StopStage stage) {
 // An exception of Python's own tells where in Lua it came through, as a note (Python 3.11).
 void note_frames(const py::object& exception, const std::vector<Frame>& frames) {
   if (frames.empty() || !py::hasattr(exception, "add_note")) return;
-  const py::str note("Lua " + format_traceback(frames));
+  const py::str note = readable("Lua " + format_traceback(frames));
   const py::object notes = py::getattr(exception, "__notes__", py::list());
   if (!notes.contains(note)) exception.attr("add_note")(note);
 }
 
 py::object builtin(PyObject* type, const std::string& text) {
-  return py::reinterpret_borrow<py::object>(type)(text);
+  return py::reinterpret_borrow<py::object>(type)(readable(text));
 }
 
 }  // namespace
@@ -69,7 +69,8 @@ py::object builtin(PyObject* type, const std::string& text) {
 py::object frames_to_python(const std::vector<Frame>& frames) {
   py::tuple list(frames.size());
   for (std::size_t i = 0; i < frames.size(); ++i)
-    list[i] = types().errors.attr("Frame")(frames[i].source, frames[i].line, frames[i].name);
+    list[i] =
+        types().errors.attr("Frame")(readable(frames[i].source), frames[i].line, readable(frames[i].name));
   return list;
 }
 
@@ -93,14 +94,12 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
     return lua_error("LuaMemoryError", error, encoding);
   } catch (const LuaSyntaxError& error) {
     return lua_error("LuaSyntaxError", error, encoding,
-                     py::dict(py::arg("chunk") = text_to_python(error.chunk(), Encoding("utf-8")),
-                              py::arg("line") = error.line()));
+                     py::dict(py::arg("chunk") = readable(error.chunk()), py::arg("line") = error.line()));
   } catch (const LuaError& error) {
     return lua_error("LuaError", error, encoding);
   } catch (const ConversionError& error) {
     return types().errors.attr(error.overflow() ? "ConversionOverflowError" : "ConversionError")(
-        text_to_python(error.what(), Encoding("utf-8")),
-        py::arg("path") = text_to_python(error.path(), Encoding("utf-8")));
+        readable(error.what()), py::arg("path") = readable(error.path()));
   } catch (const ThreadCreationError& error) {
     return builtin(PyExc_RuntimeError, error.what());
   } catch (const std::system_error& error) {

@@ -20,7 +20,7 @@ PythonError carry(py::error_already_set& error) {
 Values PythonFunction::call(Values args) {
   const GilHold gil;
   try {
-    const py::object result = python::call(callable_.get(), to_tuple(args, encoding_));
+    const py::object result = python::call(callable_.get(), to_tuple(args, encoding_, "args"));
     args.clear();
     if (result.is_none()) return {};
     if (py::isinstance<py::tuple>(result))

@@ -135,20 +135,21 @@ class Builder {
   }
 
   Value numpy(py::handle object, std::size_t at) {
-    if (py::hasattr(object, "ndim") && object.attr("ndim").cast<int>() == 0 &&
-        type_name(object) != "numpy.ndarray")
-      return convert(object.attr("item")(), at);
-    refuse(at, "an ndarray can't cross to Lua by itself; pass a.tolist(), which copies");
+    if (type_name(object) == "numpy.ndarray" || object.attr("ndim").cast<int>() != 0)
+      refuse(at, "an ndarray can't cross to Lua by itself; pass a.tolist(), which copies");
+    const py::object scalar = object.attr("item")();
+    if (is_numpy(scalar)) refuse(at, "a " + type_name(object) + " has no Lua form; pass float(x)");
+    return convert(scalar, at);
   }
 
   Value table(py::handle object, std::size_t at) {
-    const auto [seen, fresh] = seen_.try_emplace(object.ptr(), nullptr);
+    const auto [seen, fresh] = seen_.try_emplace(object.ptr());
     if (fresh) {
       if (!graph_) graph_.reset(new Graph);
-      seen->second = &graph_->add_table();
-      pending_.push_back({py::reinterpret_borrow<py::object>(object), seen->second, at});
+      seen->second = {py::reinterpret_borrow<py::object>(object), &graph_->add_table()};
+      pending_.push_back({seen->second.object, seen->second.table, at});
     }
-    return Graph::inner(*seen->second);
+    return Graph::inner(*seen->second.table);
   }
 
   std::size_t step(std::size_t parent, std::string text) {
@@ -180,19 +181,16 @@ class Builder {
     TableData& table = *pending.table;
     table.mark = TableMark::map;
     std::unordered_set<std::string> names;
-    bool text = false, bytes = false;
+    bool exact = true;  // then the dict itself has seen to it that no two are the same
     const auto dict = py::reinterpret_borrow<py::dict>(pending.object);
     for (const auto& [key, element] : dict) {
-      text = text || PyUnicode_Check(key.ptr());
-      bytes = bytes || PyBytes_Check(key.ptr());
+      exact = exact && PyUnicode_CheckExact(key.ptr());
     }
     for (const auto& [key, element] : dict) {
       Value name = convert_key(key, pending.place);
-      if (text && bytes && name.type() == Value::Type::string && !names.emplace(name.bytes()).second)
-        refuse(pending.place,
-               "two keys become one in Lua: the str and the bytes of '" + std::string(name.bytes()) + "'");
-      const std::string place = PyUnicode_Check(key.ptr()) ? "." + std::string(name.bytes())
-                                                           : "[" + py::repr(key).cast<std::string>() + "]";
+      if (!exact && name.type() == Value::Type::string && !names.emplace(name.bytes()).second)
+        refuse(pending.place, "two keys become one in Lua: '" + std::string(name.bytes()) + "'");
+      const std::string place = place_step(name);
       Value field = convert(element, step(pending.place, place));
       table.fields.emplace_back(std::move(name), std::move(field));
     }
@@ -241,35 +239,58 @@ class Builder {
 
   const Encoding& encoding_;
   std::unique_ptr<Graph, ReleaseGraph> graph_;
-  std::unordered_map<PyObject*, TableData*> seen_;
+  struct Seen {
+    py::object object;  // alive, so that no other gets its address
+    TableData* table;
+  };
+  std::unordered_map<PyObject*, Seen> seen_;
   std::deque<Pending> pending_;
   std::vector<Place> places_;
 };
 
+// The way back, breadth first as well.
 class Unbuilder {
  public:
-  explicit Unbuilder(const Encoding& encoding) : encoding_(encoding) {}
+  Unbuilder(const Encoding& encoding, std::string place) : encoding_(encoding), place_(std::move(place)) {}
 
   py::object root(const Value& value) {
-    py::object object = convert(value);
-    while (!pending_.empty()) {
-      const auto [table, target] = pending_.front();
-      pending_.pop_front();
+    py::object object = convert(value, kRoot, nullptr, 0);
+    for (std::size_t at = 0; at < nodes_.size(); ++at) {
+      const py::object target = nodes_[at].object;
       if (PyList_Check(target.ptr()))
-        fill_list(*table, target);
+        fill_list(at);
       else
-        fill_dict(*table, target);
+        fill_dict(at);
     }
     return object;
   }
 
  private:
+  static constexpr std::size_t kRoot = static_cast<std::size_t>(-1);
+  struct Node {
+    const TableData* table;
+    py::object object;
+    std::size_t parent;
+    const Value* key;  // in the parent; null: the element `index`
+    std::size_t index;
+  };
+
   static bool is_list(const TableData& table) {
     if (table.mark == TableMark::map || !table.fields.empty()) return false;
     return !table.array.empty() || table.mark == TableMark::array;
   }
 
-  py::object convert(const Value& value) {
+  std::string path(std::size_t at) const {
+    std::vector<std::string> steps;
+    for (; at != kRoot && nodes_[at].parent != kRoot; at = nodes_[at].parent)
+      steps.push_back(nodes_[at].key ? place_step(*nodes_[at].key)
+                                     : "[" + std::to_string(nodes_[at].index) + "]");
+    std::string text = place_;
+    for (auto step = steps.rbegin(); step != steps.rend(); ++step) text += *step;
+    return text;
+  }
+
+  py::object convert(const Value& value, std::size_t parent, const Value* key, std::size_t index) {
     switch (value.type()) {
       case Value::Type::nil:
         return py::none();
@@ -284,12 +305,12 @@ class Unbuilder {
       case Value::Type::string:
         return text_to_python(value.bytes(), encoding_);
       case Value::Type::table:
-        return table(value.table());
+        return table(value.table(), parent, key, index);
       case Value::Type::function:
       case Value::Type::library:
         return types().function(py::cast(FunctionValue{value}));
       case Value::Type::object:
-        return object(value);
+        return object(value, parent);
     }
     return py::none();
   }
@@ -301,48 +322,54 @@ class Unbuilder {
     return py::reinterpret_steal<py::object>(PyFloat_FromDouble(number));
   }
 
-  py::object object(const Value& value) {
+  py::object object(const Value& value, std::size_t parent) {
     if (const auto* function = dynamic_cast<const PythonFunction*>(value.object()))
       return py::reinterpret_borrow<py::object>(function->callable());
     if (const host::Core core = host::thread_of(value))
       return types().thread(reinterpret_cast<std::uintptr_t>(core.get()));
     if (const std::exception_ptr exception = host::exception_of(value))
       return exception_object(exception, {}, encoding_);
-    throw ConversionError("value", value.object()->describe() + " has no form in Python");
+    throw ConversionError(path(parent), value.object()->describe() + " has no form in Python");
   }
 
-  py::object table(const TableData& table) {
-    const auto [made, fresh] = made_.try_emplace(&table, py::object());
+  py::object table(const TableData& table, std::size_t parent, const Value* key, std::size_t index) {
+    const auto [made, fresh] = made_.try_emplace(&table, nodes_.size());
     if (fresh) {
-      made->second = is_list(table) ? py::object(py::list(table.array.size())) : py::object(py::dict());
-      pending_.emplace_back(&table, made->second);
+      py::object target = is_list(table) ? py::object(py::list(table.array.size())) : py::object(py::dict());
+      nodes_.push_back({&table, std::move(target), parent, key, index});
     }
-    return made->second;
+    return nodes_[made->second].object;
   }
 
-  void fill_list(const TableData& table, py::handle list) {
-    Py_ssize_t i = 0;
-    for (const Value& element : table.array)
-      PyList_SET_ITEM(list.ptr(), i++, convert(element).release().ptr());
+  void fill_list(std::size_t at) {
+    const TableData& table = *nodes_[at].table;
+    const py::object list = nodes_[at].object;
+    for (std::size_t i = 0; i < table.array.size(); ++i)
+      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
+                      convert(table.array[i], at, nullptr, i + 1).release().ptr());
   }
 
-  void fill_dict(const TableData& table, py::handle dict) {
-    long long i = 0;
-    for (const Value& element : table.array) set(dict, py::int_(++i), convert(element));
-    for (const auto& [key, field] : table.fields) set(dict, convert(key), convert(field));
+  void fill_dict(std::size_t at) {
+    const TableData& table = *nodes_[at].table;
+    const py::object dict = nodes_[at].object;
+    for (std::size_t i = 0; i < table.array.size(); ++i)
+      set(at, dict, py::int_(i + 1), convert(table.array[i], at, nullptr, i + 1));
+    for (const auto& [key, field] : table.fields)
+      set(at, dict, convert(key, at, &key, 0), convert(field, at, &key, 0));
   }
 
-  static void set(py::handle dict, const py::object& key, const py::object& value) {
+  void set(std::size_t at, py::handle dict, const py::object& key, const py::object& value) const {
     const int has = PyDict_Contains(dict.ptr(), key.ptr());
     if (has < 0) throw py::error_already_set();
     if (has)
-      throw ConversionError("value", "two keys become one in Python: " + py::repr(key).cast<std::string>());
+      throw ConversionError(path(at), "two keys become one in Python: " + py::repr(key).cast<std::string>());
     if (PyDict_SetItem(dict.ptr(), key.ptr(), value.ptr()) != 0) throw py::error_already_set();
   }
 
   const Encoding& encoding_;
-  std::unordered_map<const TableData*, py::object> made_;
-  std::deque<std::pair<const TableData*, py::object>> pending_;
+  const std::string place_;
+  std::unordered_map<const TableData*, std::size_t> made_;
+  std::vector<Node> nodes_;
 };
 
 }  // namespace
@@ -373,13 +400,40 @@ Value to_value(py::handle object, const std::string& place, const Encoding& enco
   return Builder(encoding).root(object, place);
 }
 
-py::object to_python(const Value& value, const Encoding& encoding) { return Unbuilder(encoding).root(value); }
+py::object to_python(const Value& value, const Encoding& encoding) {
+  return Unbuilder(encoding, "value").root(value);
+}
 
-py::tuple to_tuple(const Values& values, const Encoding& encoding) {
+py::tuple to_tuple(const Values& values, const Encoding& encoding, const char* place) {
   py::tuple tuple(values.size());
-  Unbuilder unbuilder(encoding);
-  for (std::size_t i = 0; i < values.size(); ++i) tuple[i] = unbuilder.root(values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i].type() == Value::Type::table) {
+      // From here on by one for all, so that what they share stays shared.
+      std::unordered_map<const TableData*, py::object> roots;
+      for (; i < values.size(); ++i) {
+        const bool is_table = values[i].type() == Value::Type::table;
+        py::object& root = roots[is_table ? &values[i].table() : nullptr];
+        if (is_table && root) {
+          tuple[i] = root;
+          continue;
+        }
+        py::object object =
+            Unbuilder(encoding, std::string(place) + "[" + std::to_string(i + 1) + "]").root(values[i]);
+        if (is_table) root = object;
+        tuple[i] = object;
+      }
+      break;
+    }
+    tuple[i] = Unbuilder(encoding, place).root(values[i]);
+  }
   return tuple;
+}
+
+py::str readable(std::string_view bytes) {
+  PyObject* text =
+      PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "backslashreplace");
+  if (!text) throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(text);
 }
 
 py::object text_to_python(std::string_view bytes, const Encoding& encoding) {

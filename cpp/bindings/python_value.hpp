@@ -22,7 +22,9 @@ Values to_values(const py::tuple& objects, const char* place, const Encoding& en
 Value to_value(py::handle object, const std::string& place, const Encoding& encoding);
 
 py::object to_python(const Value& value, const Encoding& encoding);
-py::tuple to_tuple(const Values& values, const Encoding& encoding);
+py::tuple to_tuple(const Values& values, const Encoding& encoding, const char* place = "results");
+// Text for people: what is no UTF-8 stands as \\xNN.
+py::str readable(std::string_view bytes);
 py::object text_to_python(std::string_view bytes, const Encoding& encoding);
 
 // None for no values, the value, or a tuple of several.

@@ -13,9 +13,19 @@ std::atomic<Handler> before{nullptr};
 std::atomic<void (*)() noexcept> noted{nullptr};
 static_assert(std::atomic<Handler>::is_always_lock_free, "a signal handler reads it");
 
+#ifdef __ELF__
+[[gnu::tls_model("initial-exec")]]
+#endif
+constinit thread_local bool chaining = false;
+
 void on_interrupt(int number) {
   const int saved = errno;
-  if (const Handler handler = before.load(std::memory_order_acquire)) handler(number);
+  const Handler handler = before.load(std::memory_order_acquire);
+  if (handler && !chaining) {  // a handler put over ours may call ours
+    chaining = true;
+    handler(number);
+    chaining = false;
+  }
   if (const auto note = noted.load(std::memory_order_acquire)) note();
   errno = saved;
 }

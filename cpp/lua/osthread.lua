@@ -1,38 +1,21 @@
--- The module `osthread` as Lua code requires it. What it is given: functions of the core, metatables, and the ffi library,
--- which the code itself may not have.
-local core = ...
+-- The half of the module `osthread` that is Lua over FFI. It gets the module, to put its fields into, and what it needs of the
+-- core: functions, the address of a flag, and the ffi library, which the code that requires the module may not have.
+local osthread, core = ...
 local ffi = core.ffi
 
-local functions = ffi.cast("struct { double (*now)(void); } *", core.functions)
-local now = functions.now
--- Volatile: without it a loop that asks again and again would read the flag once.
-local requested = ffi.cast("volatile bool *", core.requested)
-local setmetatable, type, error = setmetatable, type, error
-local array_mark, map_mark = core.array, core.map
+-- Seconds on a clock that only goes forward.
+local now = ffi.cast("struct { double (*now)(void); } *", core.functions).now
+function osthread.now() return now() end
 
-local function mark(name, metatable)
-  return function(t)
-    if type(t) ~= "table" then error(name .. ": a table expected, not a " .. type(t), 2) end
-    return setmetatable(t, metatable)
-  end
+-- Whether somebody has asked this thread to end. Volatile: without it a loop that asks again and again would read it once.
+local requested = ffi.cast("volatile bool *volatile *", core.requested)
+function osthread.stop_requested() return requested[0][0] end
+
+-- A nil that can stand in a table.
+osthread.null = core.null
+
+-- The library this state lives in, for FFI declarations of one's own; where the code may use ffi at all.
+local library_path, load = core.library_path, ffi.load
+if library_path then
+  function osthread.library() return load(library_path()) end
 end
-
-return {
-  -- The thread this code runs in; nil in a LuaState.
-  self = core.self,
-  -- Waits; a stop ends the wait.
-  sleep = core.sleep,
-  -- Whether somebody has asked this thread to end.
-  stop_requested = function() return requested[0] end,
-  -- Whether an error caught by pcall is a stop, which code should let pass after its cleanup.
-  is_stopped = core.is_stopped,
-  -- Seconds on a clock that only goes forward.
-  now = function() return now() end,
-  -- A nil that can stand in a table.
-  null = core.null,
-  -- Marks a table as a list, or as a mapping, where its keys leave it open.
-  array = mark("array", array_mark),
-  map = mark("map", map_mark),
-  -- The library this state lives in, for FFI declarations of one's own.
-  library = function() return ffi.load(core.library_path()) end,
-}

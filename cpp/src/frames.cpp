@@ -12,11 +12,20 @@ std::string describe_function(const lua_Debug& info) {
   return "function <" + std::string(info.short_src) + ":" + std::to_string(info.linedefined) + ">";
 }
 
+// By doubling and bisection: each look-up walks the stack from its top.
 int count_levels(lua_State* L, int level) {
   lua_Debug info;
-  int count = 0;
-  while (lua_getstack(L, level + count, &info)) ++count;
-  return count;
+  int exists = level - 1, beyond = level + 1;
+  while (lua_getstack(L, beyond - 1, &info)) {
+    exists = beyond - 1;
+    beyond = exists * 2 + 2;
+  }
+  --beyond;
+  while (beyond - exists > 1) {
+    const int middle = exists + (beyond - exists) / 2;
+    (lua_getstack(L, middle, &info) ? exists : beyond) = middle;
+  }
+  return exists - level + 1;
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "host.hpp"
 
+#include <atomic>
+
 #include "deadline.hpp"
 #include "lua_value.hpp"
 #include "prepared_states.hpp"
@@ -7,6 +9,7 @@
 #include "run.hpp"
 #include "thread_core.hpp"
 #include "thread_handle.hpp"
+#include "watchdog.hpp"
 
 namespace osthread::host {
 
@@ -78,9 +81,25 @@ std::exception_ptr exception_of(const Value& value) {
 }
 
 void note_signal() noexcept { Run::note_host_signal(); }
-void set_signal_check(bool (*check)()) noexcept { Run::set_host_check(check); }
+namespace {
+
+std::atomic<bool (*)()> signal_check{nullptr};
+
+bool check_and_interrupt(Stop& stop) {
+  const auto check = signal_check.load(std::memory_order_acquire);
+  if (!check || !check()) return false;
+  ask_to_stop(stop.shared_from_this());
+  return true;
+}
+
+}  // namespace
+
+void set_signal_check(bool (*check)()) noexcept {
+  signal_check.store(check, std::memory_order_release);
+  Run::set_host_check(&check_and_interrupt);
+}
 
 bool wait_until_quiet(Clock::time_point deadline) noexcept { return registry::wait_until_quiet(deadline); }
-void drop_prepared_states() noexcept { prepared_states::clear(); }
+void drop_prepared_states() noexcept { prepared_states::close(); }
 
 }  // namespace osthread::host

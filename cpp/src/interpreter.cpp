@@ -1,6 +1,6 @@
 #include "interpreter.hpp"
 
-#include <cctype>
+#include <charconv>
 #include <cstdio>
 #include <stdexcept>
 
@@ -170,15 +170,15 @@ int load_body(lua_State* L) {
   return 0;
 }
 
-// "chunk:12: message": the line is in the text alone, LuaJIT tells it nowhere else.
+// "[string "..."]:12: message": the line is in the text alone, LuaJIT tells it nowhere else. It stands behind
+// the chunk's name, which may hold anything.
 int line_in(const std::string& message) {
-  for (std::size_t at = message.find(':'); at != std::string::npos; at = message.find(':', at + 1)) {
-    std::size_t end = at + 1;
-    while (end < message.size() && std::isdigit(static_cast<unsigned char>(message[end]))) ++end;
-    if (end > at + 1 && end < message.size() && message[end] == ':')
-      return std::stoi(message.substr(at + 1, end - at - 1));
-  }
-  return 0;
+  std::size_t at = message.starts_with("[string \"") ? message.find("\"]:") + 2 : message.find(':');
+  if (at >= message.size()) return 0;
+  int line = 0;
+  const char* const end = message.data() + message.size();
+  const auto [rest, error] = std::from_chars(message.data() + at + 1, end, line);
+  return error == std::errc() && rest < end && *rest == ':' ? line : 0;
 }
 
 bool looks_like_path(const std::string& source) {
@@ -290,19 +290,23 @@ Value Interpreter::compiled() {
   return function;
 }
 
-std::exception_ptr Interpreter::stopped_error(StopReason why, StopStage stage,
-                                              std::vector<Frame> frames) const {
-  ErrorDetails details{.message = "stopped", .frames = std::move(frames), .value = nullptr, .thread = name_};
-  if (why == StopReason::deadline) {
-    const double limit =
-        options_.time_limit ? std::chrono::duration<double>(*options_.time_limit).count() : 0;
+Interpreter::Cause Interpreter::cause_of(const Run& run) {
+  if (run.raised()) return {run.why(), StopStage::interrupt, run.limit()};
+  return {StopReason::interrupt, StopStage::request, {}};
+}
+
+std::exception_ptr Interpreter::stopped_error(const Cause& cause, std::vector<Frame> frames) const {
+  ErrorDetails details{.message = {}, .frames = std::move(frames), .value = nullptr, .thread = name_};
+  if (cause.why == StopReason::deadline) {
     char text[64];
-    std::snprintf(text, sizeof text, "time limit of %g s exceeded", limit);
+    std::snprintf(text, sizeof text, "time limit of %g s exceeded",
+                  std::chrono::duration<double>(cause.limit).count());
     details.message = text;
     return std::make_exception_ptr(LuaTimeout(std::move(details)));
   }
-  details.message = stage == StopStage::request ? "stopped by request_stop()" : "stopped by interrupt()";
-  return std::make_exception_ptr(Stopped(std::move(details), stage));
+  details.message =
+      cause.stage == StopStage::request ? "stopped by request_stop()" : "stopped by interrupt()";
+  return std::make_exception_ptr(Stopped(std::move(details), cause.stage));
 }
 
 Outcome Interpreter::run(const Values& args, Stop& stop) {
@@ -312,6 +316,7 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
   vm_->error_frames = &frames;
   vm_->quota().reset_exceeded();
   lua_settop(L, 0);
+  vm_->requested.store(&stop.requested_flag(), std::memory_order_relaxed);
   Run run(L, stop);
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   const int status = call_protected(L, args, expression_);
@@ -323,7 +328,7 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
     if (lua_isnil(L, -1)) lua_settop(L, 0);
   } else if (run.relentless()) {
     outcome.ending = Ending::stopped;
-    outcome.error = stopped_error(run.why(), StopStage::interrupt, outcome.frames);
+    outcome.error = stopped_error(cause_of(run), outcome.frames);
   } else if (status != 0) {
     outcome.ending = Ending::failed;
     outcome.error = error_of(status, run, outcome);
@@ -349,12 +354,22 @@ std::exception_ptr Interpreter::error_of(int status, const Run& run, Outcome& ou
   lua_settop(L, index);
   // ERRERR with a stop raised: it hit the message handler itself.
   if (is_stop || (status == LUA_ERRERR && run.raised())) {
-    const bool by_request = !run.raised();
     outcome.ending = Ending::stopped;
-    return stopped_error(run.why(), by_request ? StopStage::request : StopStage::interrupt, outcome.frames);
+    return stopped_error(cause_of(run), outcome.frames);
   }
   if (Object* object = object_at(L, index))
-    if (auto* host = dynamic_cast<HostError*>(object)) return host->exception();
+    if (auto* host = dynamic_cast<HostError*>(object)) {
+      // The stop of this very run may have come out of a function of the host, which ran another state or
+      // waited.
+      const Stop& stop = run.stop();
+      if (host->is_stop() && (stop.reason() != StopReason::none || stop.requested())) {
+        outcome.ending = Ending::stopped;
+        const bool asked = stop.reason() != StopReason::none;
+        return stopped_error({stop.reason(), asked ? StopStage::interrupt : StopStage::request, stop.limit()},
+                             outcome.frames);
+      }
+      return host->exception();
+    }
 
   ErrorDetails details{.message = {}, .frames = outcome.frames, .value = nullptr, .thread = name_};
   std::string unconvertible;
@@ -390,7 +405,7 @@ std::exception_ptr Interpreter::error_of(int status, const Run& run, Outcome& ou
   if (!run.raised() || memory) return error;
   LuaError with_context(std::move(details));
   try {
-    std::rethrow_exception(stopped_error(run.why(), StopStage::interrupt, {}));
+    std::rethrow_exception(stopped_error(cause_of(run), {}));
   } catch (const Stopped& stopped) {
     with_context.set_context(std::make_shared<const Stopped>(stopped));
   } catch (const LuaTimeout& timeout) {

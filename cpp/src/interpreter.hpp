@@ -48,7 +48,13 @@ class Interpreter {
 
  private:
   std::exception_ptr error_of(int status, const Run& run, Outcome& outcome);
-  std::exception_ptr stopped_error(StopReason why, StopStage stage, std::vector<Frame> frames) const;
+  struct Cause {
+    StopReason why = StopReason::interrupt;
+    StopStage stage = StopStage::interrupt;
+    std::chrono::nanoseconds limit{0};  // of a deadline
+  };
+  static Cause cause_of(const Run& run);
+  std::exception_ptr stopped_error(const Cause& cause, std::vector<Frame> frames) const;
 
   const StateOptions options_;
   const std::string name_;

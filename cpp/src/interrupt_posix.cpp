@@ -17,6 +17,12 @@ constexpr int kSignal = SIGURG;
 
 using Handler = void (*)(int, siginfo_t*, void*);
 
+// A handler put over ours may call ours, and ours, put in front again, calls it.
+#ifdef __ELF__
+[[gnu::tls_model("initial-exec")]]
+#endif
+constinit thread_local bool chaining = false;
+
 std::mutex installing;
 std::atomic<Handler> chained{nullptr};  // the handler that was there before ours
 static_assert(std::atomic<Handler>::is_always_lock_free, "a signal handler reads it");
@@ -25,7 +31,12 @@ void on_signal(int number, siginfo_t* info, void* context) {
   const int saved = errno;
   Run::attend();
   // Acquire: pairs with the store in install(), which had the handler's own state written before it.
-  if (const Handler before = chained.load(std::memory_order_acquire)) before(number, info, context);
+  const Handler before = chained.load(std::memory_order_acquire);
+  if (before && !chaining) {
+    chaining = true;
+    before(number, info, context);
+    chaining = false;
+  }
   errno = saved;
 }
 

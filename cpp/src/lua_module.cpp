@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <cstring>
 
 #include "deadline.hpp"
 #include "lua_cdata.hpp"
@@ -13,6 +14,7 @@
 #include "shared_object.hpp"
 #include "thread_core.hpp"
 #include "thread_handle.hpp"
+#include "vm.hpp"
 
 namespace osthread {
 
@@ -29,7 +31,7 @@ void note_waiting(const char* what) noexcept {
 
 int sleep(lua_State* L) {
   const lua_Number seconds = luaL_checknumber(L, 1);
-  if (!(seconds >= 0)) return luaL_error(L, "sleep: seconds must be 0 or more, not %s", lua_tostring(L, 1));
+  if (!(seconds >= 0)) return luaL_error(L, "sleep: seconds must be 0 or more, not %f", seconds);
   Run* run = Run::current();
   if (!run) return luaL_error(L, "sleep: no chunk is running");
   const double most = 9e9;  // seconds that fit into the clock's nanoseconds
@@ -39,18 +41,18 @@ int sleep(lua_State* L) {
     run->check(L, false);
     return 0;
   }
-  note_waiting("sleep");
+  Waiter& waiter = run->stop().waiter();
   for (;;) {
-    const Waiter::Ticket ticket = run->stop().waiter().ticket();
-    if (run->due_now(true)) {
-      note_waiting(nullptr);
-      run->check(L, true);
-      note_waiting("sleep");
-    }
-    if (run->park(ticket, deadline) == Waiter::Outcome::timed_out) break;
+    run->listen(&waiter);
+    note_waiting("sleep");
+    const Waiter::Ticket ticket = waiter.ticket();
+    const bool due = run->due_now(true);
+    const bool over = !due && run->park(ticket, deadline) == Waiter::Outcome::timed_out;
+    note_waiting(nullptr);
+    run->listen(nullptr);
+    if (over) return 0;
+    if (due) run->check(L, true);  // it may raise, so nothing is left open here
   }
-  note_waiting(nullptr);
-  return 0;
 }
 
 double now() noexcept { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
@@ -80,41 +82,75 @@ int is_stopped(lua_State* L) {
   return 1;
 }
 
-int library(lua_State* L) {
+int library_path(lua_State* L) {
+  char path[4096] = "";
   {
-    const std::string path = shared_object_path();
-    lua_pushlstring(L, path.data(), path.size());
+    const std::string own = shared_object_path();
+    std::strncpy(path, own.c_str(), sizeof path - 1);
   }
+  lua_pushstring(L, path);
   return 1;
 }
 
-int open_module(lua_State* L) {
+// The half that is Lua over FFI, made when a field of it is first asked for: ffi alone takes a third of what
+// an idle state holds. Arguments: the module and the field.
+int complete(lua_State* L) {
+  lua_settop(L, 2);
+  lua_pushnil(L);
+  lua_setmetatable(L, 1);
   if (luaL_loadbuffer(L, embedded::kLuaModule_osthread, embedded::kLuaModule_osthread_size, "=osthread") != 0)
     return lua_error(L);
-  lua_createtable(L, 0, 8);
-  const std::pair<const char*, lua_CFunction> functions[] = {
-      {"sleep", sleep}, {"self", push_self}, {"is_stopped", is_stopped}, {"library_path", library}};
-  for (const auto& [name, function] : functions) {
-    lua_pushcfunction(L, function);
-    lua_setfield(L, -2, name);
-  }
+  lua_pushvalue(L, 1);
+  lua_createtable(L, 0, 6);
   lua_pushlightuserdata(L, const_cast<Functions*>(&kFunctions));
   lua_setfield(L, -2, "functions");
-  // A state runs in one thread from its first chunk to its last, or, in a LuaState, under the same Stop all
-  // the time.
-  Run* run = Run::current();
-  if (!run) return luaL_error(L, "the module 'osthread' can be required only by code that runs");
-  lua_pushlightuserdata(L, const_cast<std::atomic<bool>*>(&run->stop().requested_flag()));
+  lua_pushlightuserdata(L, &Vm::of(L).requested);
   lua_setfield(L, -2, "requested");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kArray);
-  lua_setfield(L, -2, "array");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kMap);
-  lua_setfield(L, -2, "map");
   cdata::push_null(L);
   lua_setfield(L, -2, "null");
   cdata::push_ffi(L);
   lua_setfield(L, -2, "ffi");
-  lua_call(L, 1, 1);
+  luaL_findtable(L, LUA_REGISTRYINDEX, "_PRELOAD", 4);
+  lua_getfield(L, -1, "ffi");
+  const bool has_ffi = !lua_isnil(L, -1);  // whether the code itself may use it
+  lua_pop(L, 2);
+  if (has_ffi) {
+    lua_pushcfunction(L, library_path);
+    lua_setfield(L, -2, "library_path");
+  }
+  lua_call(L, 2, 0);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kNames);  // its functions have names now
+  lua_rawget(L, 1);
+  return 1;
+}
+
+int mark(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+int open_module(lua_State* L) {
+  lua_createtable(L, 0, 12);
+  const std::pair<const char*, lua_CFunction> functions[] = {
+      {"sleep", sleep}, {"self", push_self}, {"is_stopped", is_stopped}};
+  for (const auto& [name, function] : functions) {
+    lua_pushcfunction(L, function);
+    lua_setfield(L, -2, name);
+  }
+  const std::pair<const char*, int> marks[] = {{"array", slot::kArray}, {"map", slot::kMap}};
+  for (const auto& [name, metatable] : marks) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, metatable);
+    lua_pushcclosure(L, mark, 1);
+    lua_setfield(L, -2, name);
+  }
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, complete);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
   return 1;
 }
 

@@ -1,5 +1,8 @@
 #include "lua_object.hpp"
 
+#include <memory>
+#include <stdexcept>
+
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
 
@@ -17,8 +20,15 @@ int release_object(lua_State* L) {
   return 0;
 }
 
+struct ReleaseObject {
+  void operator()(Object* object) const noexcept { object->release(); }
+};
+
 Values call_body(lua_State* L) {
   auto* function = static_cast<HostFunction*>(boxed(L, lua_upvalueindex(1)));
+  if (!function) throw std::logic_error("this function of the host has been finalized");
+  function->retain();  // the call may drop the last handle of it
+  const std::unique_ptr<Object, ReleaseObject> held(function);
   return function->call(read_values(L, 1, lua_gettop(L), {"args"}));
 }
 
@@ -42,7 +52,9 @@ int index_object(lua_State* L) {
 }
 
 int same_object(lua_State* L) {
-  lua_pushboolean(L, object_at(L, 1) == object_at(L, 2));
+  const Object* one = object_at(L, 1);
+  const Object* other = object_at(L, 2);
+  lua_pushboolean(L, one && other && one->same(*other));
   return 1;
 }
 

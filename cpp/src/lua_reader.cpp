@@ -10,6 +10,7 @@
 #include "lua_reader.hpp"
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
+#include "run.hpp"
 
 namespace osthread {
 namespace {
@@ -18,7 +19,9 @@ struct ReleaseGraph {
   void operator()(Graph* graph) const noexcept { graph->release(); }
 };
 
-std::string as_step(const Value& key) {
+}  // namespace
+
+std::string place_step(const Value& key) {
   if (key.type() == Value::Type::number) {
     char text[32];
     std::snprintf(text, sizeof text, "[%.14g]", key.number());
@@ -36,6 +39,8 @@ std::string as_step(const Value& key) {
   return std::string("[") + key.type_name() + "]";
 }
 
+namespace {
+
 // Reads values breadth first, so that depth costs no stack: of Lua's it takes a few slots, of C's nothing.
 // Tables and functions met are anchored in a Lua table until their turn, so that they can be pushed again.
 //
@@ -46,6 +51,7 @@ class Reader {
 
   Values read(lua_State* L, int first, int count) {
     values_.reserve(static_cast<std::size_t>(count));
+    const Run::Quiet quiet;  // no stop in the middle: the helpers for cdata are Lua code
     void* const outer = vm_.conversion;
     vm_.conversion = this;
     const bool collecting = lua_gc(L, LUA_GCISRUNNING, 0);
@@ -196,7 +202,7 @@ class Reader {
 
   Value read_key(lua_State* L, int index, std::size_t parent) {
     const int type = lua_type(L, index);
-    if (type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TTHREAD)
+    if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
       refuse(path(parent), std::string("a ") + lua_typename(L, type) + " can't be a key outside its state");
     return read_one(L, index, parent, Value("a key"));
   }
@@ -289,7 +295,7 @@ class Reader {
     for (std::size_t at = parent; at != kRoot; at = nodes_[at].parent) steps.push_back(&nodes_[at].key);
     std::string text = place_.name;
     if (!place_.indexed) steps.pop_back();
-    for (auto step = steps.rbegin(); step != steps.rend(); ++step) text += as_step(**step);
+    for (auto step = steps.rbegin(); step != steps.rend(); ++step) text += place_step(**step);
     return text;
   }
 
@@ -297,7 +303,7 @@ class Reader {
     throw ConversionError(path, reason);
   }
 
-  static constexpr int kCdataType = 10;  // LUA_TTHREAD + 2: LuaJIT's own, not in lua.h
+  static constexpr int kCdataType = 10;  // LuaJIT's own, not in lua.h
 
   Vm& vm_;
   const Place place_;

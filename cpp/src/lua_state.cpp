@@ -3,7 +3,6 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "deadline.hpp"
 #include "fork.hpp"
 #include "interpreter.hpp"
 #include "watchdog.hpp"
@@ -45,7 +44,7 @@ class LuaState::Impl {
     {
       const Running running(*this);
       stop_->bind(interrupt::this_thread());
-      if (const auto limit = time_limit()) set_deadline(stop_, deadline_after(*limit));
+      if (const auto limit = time_limit()) bound_time(stop_, *limit);
       select(*interpreter_);
       outcome = interpreter_->run(args, *stop_);
     }

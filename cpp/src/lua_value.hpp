@@ -43,7 +43,7 @@ class HostError final : public Object {
   explicit HostError(std::exception_ptr exception);
   const std::exception_ptr& exception() const noexcept { return exception_; }
   std::string describe() const override { return message_; }
-  bool is_stop() const noexcept { return is_stop_; }  // a stop that came through the host
+  bool is_stop() const noexcept { return is_stop_; }  // a stop, or a time limit, that came through the host
 
  private:
   std::exception_ptr exception_;

@@ -280,6 +280,8 @@ HostError::HostError(std::exception_ptr exception)
     std::rethrow_exception(exception_);
   } catch (const Stopped&) {
     is_stop_ = true;
+  } catch (const LuaTimeout&) {
+    is_stop_ = true;
   } catch (...) {
     is_stop_ = false;
   }
@@ -287,8 +289,10 @@ HostError::HostError(std::exception_ptr exception)
 
 namespace {
 
-// Does all that owns C++ objects; -1: a Lua error value is on the stack, to be raised by a frame that owns
-// nothing.
+constexpr int kRaise = -1;    // the error value is on the stack
+constexpr int kTooMany = -2;  // more results than a Lua stack has room for
+
+// Does all that owns C++ objects; what is negative is raised by a frame that owns nothing.
 int guarded_body(lua_State* L, Values (*body)(lua_State* L)) {
   Values results;
   bool failed = false;
@@ -299,7 +303,7 @@ int guarded_body(lua_State* L, Values (*body)(lua_State* L)) {
     results.clear();
     results.push_back(Value::adopt(new HostError(std::current_exception())));
   }
-  if (!lua_checkstack(L, static_cast<int>(results.size()) + 4)) return -1;
+  if (!lua_checkstack(L, static_cast<int>(results.size()) + 4)) return kTooMany;
   bool numbers = true;
   for (const Value& value : results)
     numbers = numbers &&
@@ -309,14 +313,15 @@ int guarded_body(lua_State* L, Values (*body)(lua_State* L)) {
   } else if (!push_protected(L, results)) {
     failed = true;
   }
-  return failed ? -1 : static_cast<int>(results.size());
+  return failed ? kRaise : static_cast<int>(results.size());
 }
 
 }  // namespace
 
 int guarded(lua_State* L, Values (*body)(lua_State* L)) {
   const int count = guarded_body(L, body);
-  return count < 0 ? lua_error(L) : count;
+  if (count == kTooMany) return luaL_error(L, "too many results");
+  return count == kRaise ? lua_error(L) : count;
 }
 
 int install_values(lua_State* L) {

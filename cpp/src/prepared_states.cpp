@@ -1,6 +1,8 @@
 #include "prepared_states.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 #include <string>
@@ -11,6 +13,7 @@
 #include "fork.hpp"
 #include "lua_module.hpp"
 #include "lua_value.hpp"
+#include "waiter.hpp"
 
 namespace osthread::prepared_states {
 namespace {
@@ -26,11 +29,17 @@ std::string environment() {
   return text;
 }
 
+// Long enough that a loop which starts threads is seen, short enough for the next request of a server.
+constexpr std::chrono::microseconds kLull{300};
+
 struct Cache {
   std::mutex mutex;
   std::vector<std::unique_ptr<Vm>> states;
   std::string environment;
   std::size_t in_making = 0;
+  std::atomic<std::uint64_t> taken{0};
+  std::atomic<bool> closed{false};
+  Waiter closing;
 };
 
 Cache& cache() { return per_process<Cache>(); }
@@ -44,10 +53,24 @@ std::unique_ptr<Vm> make() {
   return std::unique_ptr<Vm>(new Vm{install_values, install_builtins, install_module});
 }
 
+// Waits until no thread has been started for a while: while they start one after the other, each core has
+// something better to do. Whether it is still wanted.
+bool wait_for_lull(Cache& states) noexcept {
+  for (;;) {
+    const std::uint64_t before = states.taken.load(std::memory_order_relaxed);
+    const Waiter::Ticket ticket = states.closing.ticket();
+    if (states.closed.load(std::memory_order_relaxed)) return false;
+    states.closing.park(ticket, Clock::now() + kLull);
+    if (states.taken.load(std::memory_order_relaxed) == before)
+      return !states.closed.load(std::memory_order_relaxed);
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Vm> take() {
   Cache& states = cache();
+  states.taken.fetch_add(1, std::memory_order_relaxed);
   std::vector<std::unique_ptr<Vm>> outdated;
   {
     const std::lock_guard lock(states.mutex);
@@ -67,14 +90,17 @@ void leave_one() noexcept {
   Cache& states = cache();
   {
     const std::lock_guard lock(states.mutex);
-    if (states.states.size() + states.in_making >= most()) return;
+    if (states.closed.load(std::memory_order_relaxed) || states.states.size() + states.in_making >= most())
+      return;
     ++states.in_making;
   }
   std::unique_ptr<Vm> state;
   std::string made_under;
   try {
-    made_under = environment();
-    state = make();
+    if (wait_for_lull(states)) {
+      made_under = environment();
+      state = make();
+    }
   } catch (const std::exception&) {
     // Short of memory: then there is none ahead, and whoever needs one is told.
     state.reset();
@@ -87,9 +113,11 @@ void leave_one() noexcept {
   states.states.push_back(std::move(state));
 }
 
-void clear() noexcept {
+void close() noexcept {
   Cache& states = cache();
   std::vector<std::unique_ptr<Vm>> dropped;
+  states.closed.store(true, std::memory_order_relaxed);
+  states.closing.wake_all();
   const std::lock_guard lock(states.mutex);
   dropped.swap(states.states);
 }

@@ -17,7 +17,7 @@ std::unique_ptr<Vm> take();
 // Makes one more unless there are enough. For a thread that is about to end.
 void leave_one() noexcept;
 
-// Drops all of them.
-void clear() noexcept;
+// Drops all of them, and makes no more: at the process's end.
+void close() noexcept;
 
 }  // namespace osthread::prepared_states

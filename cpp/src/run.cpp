@@ -2,6 +2,7 @@
 
 #include "frames.hpp"
 #include "registry_slots.hpp"
+#include "state_end.h"
 
 namespace osthread {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 #endif
 constinit thread_local RunSlot this_slot;
 
-std::atomic<bool (*)()> host_check{nullptr};
+std::atomic<bool (*)(Stop&)> host_check{nullptr};
 
 constexpr std::chrono::milliseconds kAskAgain{10};
 
@@ -104,8 +105,9 @@ void Stop::poke() noexcept {
   if (target_) interrupt::poke(*target_);
 }
 
-bool Stop::set_deadline(Clock::time_point deadline) noexcept {
+bool Stop::set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept {
   const std::lock_guard lock(mutex_);
+  limit_.store(limit.count(), std::memory_order_relaxed);
   deadline_ = deadline;
   if (watched_ <= deadline) return false;
   watched_ = deadline;
@@ -118,18 +120,19 @@ void Stop::clear_deadline() noexcept {
 }
 
 std::optional<Clock::time_point> Stop::watch() noexcept {
+  bool passed = false;
   {
     const std::lock_guard lock(mutex_);
     watched_ = Clock::time_point::max();
-    if (deadline_ == Clock::time_point::max()) return std::nullopt;
-    if (Clock::now() < deadline_) {
+    if (deadline_ != Clock::time_point::max() && Clock::now() < deadline_) {
       watched_ = deadline_;
       return deadline_;
     }
+    passed = deadline_ != Clock::time_point::max();
     deadline_ = Clock::time_point::max();
   }
-  ask(StopReason::deadline);
-  return deliver();
+  if (passed) ask(StopReason::deadline);
+  return deliver();  // and so on until the run has ended
 }
 
 std::optional<std::vector<Frame>> Stop::inspect(Clock::time_point deadline) {
@@ -196,24 +199,48 @@ void Run::attend(const RunSlot* slot) noexcept {
   if (run->open_.load(std::memory_order_relaxed) && run->wants_hook()) run->arm();
 }
 
-Run::Due Run::due(StopReason& why) const noexcept {
-  const Stop* owner = nullptr;
+// The outermost run that is asked to stop decides: the inner ones are on its way.
+Run::Due Run::due(const Stop*& owner) const noexcept {
+  owner = nullptr;
   for (const Run* run = this; run; run = run->outer_)
     if (run->stop_.reason() != StopReason::none) owner = &run->stop_;
   if (!owner) return Due::nothing;
-  why = owner->reason();
   if (raised_at_ == 0) return Due::first;
   return now_ns() - raised_at_ < owner->grace().count() ? Due::nothing : Due::relentless;
 }
 
-bool Run::wants_hook() const noexcept {
-  StopReason why;
-  return exiting_ || host_signal_.load(std::memory_order_relaxed) ||
-         stop_.inspecting_.load(std::memory_order_acquire) || due(why) != Due::nothing;
+bool Run::requested() const noexcept {
+  for (const Run* run = this; run; run = run->outer_)
+    if (run->stop_.requested()) return true;
+  return false;
 }
 
-bool Run::due_now(bool waiting) const noexcept {
-  return wants_hook() || (waiting && stop_.requested() && stop_.reason() == StopReason::none);
+bool Run::wants_hook() const noexcept {
+  const Stop* owner;
+  return exiting_ || host_signal_.load(std::memory_order_relaxed) ||
+         stop_.inspecting_.load(std::memory_order_acquire) || due(owner) != Due::nothing;
+}
+
+bool Run::stop_due() const noexcept {
+  const Stop* owner;
+  // Within the grace time of an interrupt waiting works as always: cleanup may need it.
+  return due(owner) != Due::nothing || (!owner && requested());
+}
+
+bool Run::due_now(bool waiting) const noexcept { return wants_hook() || (waiting && stop_due()); }
+
+void Run::listen(Waiter* waiter) noexcept {
+  for (Run* run = this; run; run = run->outer_) run->stop_.park_on(waiter);
+}
+
+Run::Quiet::Quiet() noexcept : outer_(this_slot.setting_hook) {
+  if (this_slot.innermost) this_slot.innermost->disarm();
+  this_slot.setting_hook = true;
+}
+
+Run::Quiet::~Quiet() {
+  this_slot.setting_hook = outer_;
+  attend();
 }
 
 void Run::arm() noexcept {
@@ -228,33 +255,37 @@ void Run::arm() noexcept {
 }
 
 void Run::disarm() noexcept {
+  const bool outer = this_slot.setting_hook;
   this_slot.setting_hook = true;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   if (lua_gethook(L_) == &Run::hook) lua_sethook(L_, users_hook_, users_mask_, users_count_);
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  this_slot.setting_hook = false;
+  this_slot.setting_hook = outer;
 }
 
 void Run::hook(lua_State* L, lua_Debug*) {
   Run* run = this_slot.innermost;
-  if (run) run->check(L, false);
+  if (!run) return;
+  run->in_hook_ = true;
+  run->check(L, false);
+  run->in_hook_ = false;
 }
 
 void Run::serve(lua_State* L) noexcept {
   stop_.serve_inspection(L);
   if (host_signal_.exchange(false, std::memory_order_relaxed)) {
     const auto check = host_check.load(std::memory_order_acquire);
-    if (check && check()) stop_.ask(StopReason::interrupt);
+    if (check) check(stop_);
   }
 }
 
 void Run::check(lua_State* L, bool waiting) {
   serve(L);
   if (exiting_) raise(L, slot::kExit);
-  StopReason why = StopReason::none;
-  switch (due(why)) {
+  const Stop* owner;
+  switch (due(owner)) {
     case Due::first:
-      note_raised(why);
+      note_raised(*owner);
       disarm();
       raise(L, slot::kStop);
     case Due::relentless:
@@ -264,8 +295,7 @@ void Run::check(lua_State* L, bool waiting) {
       break;
   }
   disarm();
-  // Within the grace time of an interrupt waiting works as always: cleanup may need it.
-  if (waiting && why == StopReason::none && stop_.requested()) {
+  if (waiting && !owner && requested()) {
     request_raised_ = true;
     raise(L, slot::kStop);
   }
@@ -288,13 +318,17 @@ void Run::exit(lua_State* L) {
   raise(L, slot::kExit);
 }
 
-void Run::note_raised(StopReason why) noexcept {
-  why_ = why;
+void Run::note_raised(const Stop& owner) noexcept {
+  why_ = owner.reason();
+  limit_ = owner.limit();
   raised_at_ = now_ns();
-  if (stop_.reason() != StopReason::none) stop_.raised_at_.store(raised_at_, std::memory_order_relaxed);
+  if (&owner == &stop_) stop_.raised_at_.store(raised_at_, std::memory_order_relaxed);
 }
 
 void Run::raise(lua_State* L, int slot) {
+  // The message handler of an xpcall runs on top of this frame, and shall be stopped as well.
+  if (in_hook_) osthread_leave_hook(L);
+  in_hook_ = false;
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot);
   lua_error(L);
   __builtin_unreachable();
@@ -308,6 +342,8 @@ void Run::note_host_signal() noexcept {
   attend();
 }
 
-void Run::set_host_check(bool (*check)()) noexcept { host_check.store(check, std::memory_order_release); }
+void Run::set_host_check(bool (*check)(Stop&)) noexcept {
+  host_check.store(check, std::memory_order_release);
+}
 
 }  // namespace osthread

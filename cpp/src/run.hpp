@@ -34,7 +34,7 @@ namespace osthread {
 
 enum class StopReason : std::uint8_t { none, interrupt, deadline };
 
-class Stop {
+class Stop : public std::enable_shared_from_this<Stop> {
  public:
   explicit Stop(std::chrono::nanoseconds grace) noexcept : grace_(grace) {}
 
@@ -55,7 +55,7 @@ class Stop {
 
   // A time at which to ask for the stop by itself: whether somebody has to be told to watch() then (an
   // earlier call's watch may do for this one too). clear_deadline() when what it bounds has ended.
-  bool set_deadline(Clock::time_point deadline) noexcept;
+  bool set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept;
   void clear_deadline() noexcept;
   // At that time: asks if the deadline still stands and has passed. When to watch again.
   std::optional<Clock::time_point> watch() noexcept;
@@ -69,6 +69,9 @@ class Stop {
   StopReason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
   bool raised() const noexcept { return raised_at_.load(std::memory_order_relaxed) != 0; }
   std::chrono::nanoseconds grace() const noexcept { return grace_; }
+  std::chrono::nanoseconds limit() const noexcept {
+    return std::chrono::nanoseconds(limit_.load(std::memory_order_relaxed));
+  }
   int asked() const noexcept { return asked_.load(std::memory_order_relaxed); }  // how many asks there were
   Waiter& waiter() noexcept { return waiter_; }
   // While the thread parks on something else, asks wake that too; null: no more.
@@ -97,6 +100,8 @@ class Stop {
   std::atomic<bool> inspecting_{false};
   std::atomic<std::int64_t> raised_at_{0};  // Clock's nanoseconds; 0: not yet
   std::atomic<int> asked_{0};
+  std::atomic<std::int64_t> limit_{
+      0};  // of the deadline, in nanoseconds from the start: for the error's text
   // Of mutex_: the deadline, and the earliest time at which a watch() is due; max: none.
   Clock::time_point deadline_ = Clock::time_point::max();
   Clock::time_point watched_ = Clock::time_point::max();
@@ -135,6 +140,11 @@ class Run {
   void check(lua_State* L, bool waiting);
   // Whether check() has anything to do; raises nothing.
   bool due_now(bool waiting) const noexcept;
+  // Whether a stop is due for code that waits: due_now() without what does not end a wait.
+  bool stop_due() const noexcept;
+  // While this thread parks on `waiter`, what is said to any of its runs wakes it; null: no more. Before the
+  // condition is looked at.
+  void listen(Waiter* waiter) noexcept;
   // Sleeps on the stop's waiter until the deadline, a wake, or a signal; check() before and after.
   Waiter::Outcome park(Waiter::Ticket ticket, std::optional<Clock::time_point> deadline) noexcept;
 
@@ -147,27 +157,43 @@ class Run {
   bool raised() const noexcept { return raised_at_ != 0; }
   bool relentless() const noexcept { return relentless_; }
   StopReason why() const noexcept { return why_; }
+  std::chrono::nanoseconds limit() const noexcept { return limit_; }  // if it was a deadline
   bool stopped_by_request() const noexcept { return request_raised_; }
 
   Stop& stop() noexcept { return stop_; }
+  const Stop& stop() const noexcept { return stop_; }
   lua_State* state() const noexcept { return L_; }
 
   // A signal of the host (Ctrl-C) wants to be looked at on this thread: async-signal-safe; then `host_check`,
   // if set, is called from the hook. It returns whether the run is to be stopped.
   static void note_host_signal() noexcept;
-  static void set_host_check(bool (*check)()) noexcept;
+  static void set_host_check(bool (*check)(Stop& stop)) noexcept;
+
+  // While one lives, this thread's innermost run takes no hook: for Lua code of ours that must not be stopped
+  // half-way.
+  class Quiet {
+   public:
+    Quiet() noexcept;
+    ~Quiet();
+    Quiet(const Quiet&) = delete;
+    Quiet& operator=(const Quiet&) = delete;
+
+   private:
+    const bool outer_;
+  };
 
  private:
   enum class Due { nothing, first, relentless };
   static void hook(lua_State* L, lua_Debug*);
 
-  Due due(StopReason& why) const noexcept;
+  Due due(const Stop*& owner) const noexcept;
+  bool requested() const noexcept;
   bool wants_hook() const noexcept;
   void arm() noexcept;
   void disarm() noexcept;
   void serve(lua_State* L) noexcept;
-  void note_raised(StopReason why) noexcept;
-  [[noreturn]] static void raise(lua_State* L, int slot);
+  void note_raised(const Stop& owner) noexcept;
+  [[noreturn]] void raise(lua_State* L, int slot);
 
   lua_State* const L_;
   Stop& stop_;
@@ -177,9 +203,11 @@ class Run {
   std::atomic<bool> open_{false};  // attend() may touch L_
   std::atomic<bool> host_signal_{false};
   bool exiting_ = false;
+  bool in_hook_ = false;
   bool relentless_ = false;
   bool request_raised_ = false;
   StopReason why_ = StopReason::none;
+  std::chrono::nanoseconds limit_{0};
   std::int64_t raised_at_ = 0;
   lua_Hook users_hook_ = nullptr;  // what debug.sethook had set before ours; put back when ours goes
   int users_mask_ = 0;

@@ -17,6 +17,9 @@ void osthread_run_finalizers(lua_State *L);
 ** (MemoryQuota's large ones) are the caller's to free before. */
 void osthread_discard_state(lua_State *L, void *arena);
 
+/* For an error raised in a hook: what runs before the stack unwinds (a message handler) may be hooked again. */
+void osthread_leave_hook(lua_State *L);
+
 /* Whether a state's memory comes from an arena of LuaJIT's own. */
 int osthread_has_arena(void);
 

@@ -54,4 +54,6 @@ void osthread_discard_state(lua_State *L, void *arena)
   lj_alloc_destroy(arena);
 }
 
+void osthread_leave_hook(lua_State *L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }
+
 int osthread_has_arena(void) { return 1; }

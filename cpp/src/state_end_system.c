@@ -9,4 +9,6 @@ void osthread_discard_state(lua_State *L, void *arena)
   lua_close(L);
 }
 
+void osthread_leave_hook(lua_State *L) { (void)L; }
+
 int osthread_has_arena(void) { return 0; }

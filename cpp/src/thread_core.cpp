@@ -160,14 +160,15 @@ int ThreadCore::main(void* argument) {
 }
 
 void ThreadCore::run() {
+  ident_.store(current_ident(), std::memory_order_relaxed);
   native_id_.store(current_native_id(), std::memory_order_release);
-  done_.wake_all();  // who waits for the id
+  id_known_.wake_all();
   registry::set_current(this);
   stop_->bind(interrupt::this_thread());
-  if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
-  if (options_.time_limit) set_deadline(stop_, deadline_after(*options_.time_limit));
   Outcome outcome;
   try {
+    if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
+    if (options_.time_limit) bound_time(stop_, *options_.time_limit);
     outcome = interpreter_->run(args_, *stop_);
   } catch (const std::exception&) {
     outcome.ending = Ending::failed;
@@ -192,7 +193,7 @@ void ThreadCore::run() {
   }
 }
 
-void ThreadCore::publish(Outcome outcome, Status status) {
+void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
   std::vector<std::function<void()>> callbacks;
   {
     const std::lock_guard lock(mutex_);
@@ -202,25 +203,40 @@ void ThreadCore::publish(Outcome outcome, Status status) {
     status_.store(status, std::memory_order_release);
   }
   done_.wake_all();
-  for (const auto& callback : callbacks) callback();
+  if (where == Callbacks::here || callbacks.empty()) {
+    for (const auto& callback : callbacks) callback();
+    return;
+  }
+  // On a thread of their own, since they may wait for anything.
+  auto list = std::make_unique<std::vector<std::function<void()>>>(std::move(callbacks));
+  NativeThread(
+      [](void* argument) {
+        const std::unique_ptr<std::vector<std::function<void()>>> called(
+            static_cast<std::vector<std::function<void()>>*>(argument));
+        for (const auto& callback : *called) callback();
+        return 0;
+      },
+      list.get(), {.name = "osthread-end"})
+      .detach();
+  (void)list.release();
 }
 
 ThreadCore::Wait ThreadCore::wait(std::optional<Clock::time_point> deadline) noexcept {
   Run* const run = Run::current();
   if (!run) return wait_outside(deadline);
-  run->stop().park_on(&done_);
+  run->listen(&done_);
   Wait outcome;
   for (;;) {
     const Waiter::Ticket ticket = done_.ticket();
     outcome = Wait::ended;
     if (ended()) break;
     outcome = Wait::stopped;
-    if (run->due_now(true)) break;
+    if (run->stop_due()) break;
     const Waiter::Outcome parked = done_.park(ticket, deadline);
     outcome = parked == Waiter::Outcome::timed_out ? Wait::timed_out : Wait::interrupted;
     if (parked != Waiter::Outcome::woken) break;
   }
-  run->stop().park_on(nullptr);
+  run->listen(nullptr);
   return ended() ? Wait::ended : outcome;
 }
 
@@ -283,9 +299,9 @@ Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function
   const auto wait_for = [&](std::chrono::nanoseconds time) {
     const Clock::time_point deadline = deadline_after(time);
     for (;;) {
-      const Wait wait_result = wait_outside(deadline);
-      if (wait_result == Wait::ended) return true;
-      if (wait_result == Wait::timed_out || (look && !look())) return false;
+      const Wait outcome = wait_outside(deadline);
+      if (outcome != Wait::interrupted) return outcome;
+      if (look && !look()) return outcome;
     }
   };
   if (status() == Status::suspended) discard();
@@ -296,27 +312,37 @@ Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function
     return status();
   }
   request_stop();
-  if (wait_for(grace)) return status();
+  if (wait_for(grace) != Wait::timed_out) return status();
   interrupt();
-  if (!wait_for(options_.grace + grace + kPatience)) abandon();
+  if (wait_for(options_.grace + grace + kPatience) == Wait::timed_out) abandon(Callbacks::here);
   return status();
 }
 
-void ThreadCore::terminate_later() {
+void ThreadCore::terminate_later() noexcept {
   if (generation_ != fork_generation()) return;
   if (status() == Status::suspended) discard();
   if (ended()) return;
   request_stop();
-  interrupt();
+  try {
+    interrupt();
+    give_up_later();
+  } catch (const std::exception&) {
+    // No thread can be made for the watchdog: it was asked once, which nearly always is enough.
+    stop_->deliver();
+  }
+}
+
+void ThreadCore::give_up_later() {
   const std::weak_ptr<ThreadCore> weak = weak_from_this();
   Watchdog::instance().schedule(deadline_after(options_.grace * 2 + kPatience),
                                 [weak]() -> std::optional<Clock::time_point> {
-                                  if (const auto core = weak.lock(); core && !core->ended()) core->abandon();
+                                  if (const auto core = weak.lock(); core && !core->ended())
+                                    core->abandon(Callbacks::elsewhere);
                                   return std::nullopt;
                                 });
 }
 
-void ThreadCore::abandon() {
+void ThreadCore::abandon(Callbacks callbacks) {
   Outcome outcome;
   outcome.ending = Ending::stopped;
   outcome.error = std::make_exception_ptr(
@@ -325,7 +351,7 @@ void ThreadCore::abandon() {
                  .value = nullptr,
                  .thread = options_.name},
                 StopStage::interrupt));
-  publish(std::move(outcome), Status::abandoned);
+  publish(std::move(outcome), Status::abandoned, callbacks);
 }
 
 std::optional<std::vector<Frame>> ThreadCore::stack(Clock::time_point deadline) {
@@ -373,10 +399,10 @@ std::uint64_t ThreadCore::native_id() const noexcept {
     if (native_.joinable()) return native_.native_id();
   }
   for (;;) {  // the thread tells it itself, first thing
-    const Waiter::Ticket ticket = done_.ticket();
+    const Waiter::Ticket ticket = id_known_.ticket();
     const std::uint64_t id = native_id_.load(std::memory_order_acquire);
     if (id != 0 || ended()) return id;
-    done_.park(ticket, std::nullopt);
+    id_known_.park(ticket, std::nullopt);
   }
 }
 

@@ -46,8 +46,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   // As OSThread::terminate; `look` is called when a signal came and says whether to go on waiting.
   Status terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look = {});
   // The same without waiting: the watchdog takes the steps.
-  void terminate_later();
-  void abandon();
+  void terminate_later() noexcept;
 
   std::optional<std::vector<Frame>> stack(Clock::time_point deadline);
   ThreadStatistics statistics() const;
@@ -63,7 +62,10 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   Wait wait_outside(std::optional<Clock::time_point> deadline) noexcept;
   static int main(void* core);
   void run();
-  void publish(Outcome outcome, Status status);
+  enum class Callbacks { here, elsewhere };
+  void publish(Outcome outcome, Status status, Callbacks where = Callbacks::here);
+  void abandon(Callbacks where);
+  void give_up_later();
   void make_native();
 
   const ThreadOptions options_;
@@ -79,7 +81,8 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   bool started_ = false;
   std::shared_ptr<ThreadCore> self_;  // from the start until main() takes it over
   std::atomic<Status> status_;
-  mutable Waiter done_;
+  Waiter done_;
+  mutable Waiter id_known_;
 
   std::atomic<std::uintptr_t> ident_{0};
   std::atomic<std::uint64_t> native_id_{0};

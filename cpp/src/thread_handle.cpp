@@ -33,6 +33,11 @@ Value ThreadHandle::get(std::string_view name) const {
   return {};
 }
 
+bool ThreadHandle::same(const Object& other) const noexcept {
+  const auto* handle = dynamic_cast<const ThreadHandle*>(&other);
+  return handle && handle->core_ == core_;
+}
+
 Value thread_value(std::shared_ptr<ThreadCore> core) {
   return Value::adopt(new ThreadHandle(std::move(core)));
 }

@@ -16,6 +16,7 @@ class OSTHREAD_EXPORT ThreadHandle final : public Object {
   std::string describe() const override;
   // name, status, ident, native_id; request_stop, interrupt, is_alive as functions of the handle.
   Value get(std::string_view name) const override;
+  bool same(const Object& other) const noexcept override;
 
  private:
   const std::shared_ptr<ThreadCore> core_;

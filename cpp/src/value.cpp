@@ -26,6 +26,7 @@ void Counted::release() const noexcept {
 Counted::~Counted() = default;
 Object::~Object() = default;
 Value Object::get(std::string_view) const { return {}; }
+bool Object::same(const Object& other) const noexcept { return this == &other; }
 HostFunction::~HostFunction() = default;
 std::string HostFunction::describe() const { return "function of the host"; }
 

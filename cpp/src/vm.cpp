@@ -65,6 +65,15 @@ void remove_loaded(lua_State* L, const char* name) {
   lua_pop(L, 1);
 }
 
+void remove_preloaded(lua_State* L, std::initializer_list<const char*> names) {
+  luaL_findtable(L, LUA_REGISTRYINDEX, "_PRELOAD", 4);
+  for (const char* name : names) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, name);
+  }
+  lua_pop(L, 1);
+}
+
 void keep_fields(lua_State* L, const char* library, std::initializer_list<const char*> names) {
   lua_getglobal(L, library);
   lua_newtable(L);
@@ -143,24 +152,22 @@ int restrict_body(lua_State* L) {
     drop_fields(L, "string", {"dump"});
     keep_fields(L, "os", {"clock", "date", "difftime", "time", "exit"});
     keep_fields(L, "debug", {"traceback"});
-    remove_loaded(L, "string.buffer");
   }
   for (const NamedLibrary& library : kLibraries) {
     const bool partly =
         libraries.is_safe() && (library.bit == Libraries::kOs || library.bit == Libraries::kDebug);
     if (!libraries.has(library.bit) && !partly) remove_loaded(L, library.name);
   }
-  if (!libraries.has(Libraries::kPackage)) {  // require goes over to the limited one: builtins puts it there
-    lua_pushnil(L);
-    lua_setglobal(L, "require");
-    lua_pushnil(L);
-    lua_setglobal(L, "module");
-  } else if (!libraries.has(Libraries::kFfi)) {
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "preload");
-    lua_pushnil(L);
-    lua_setfield(L, -2, "ffi");
+  if (!libraries.has(Libraries::kPackage)) {  // builtins puts a limited one in its place
+    for (const char* name : {"require", "module"}) {
+      lua_pushnil(L);
+      lua_setglobal(L, name);
+    }
   }
+  if (!libraries.has(Libraries::kFfi)) remove_preloaded(L, {"ffi"});
+  if (!libraries.has(Libraries::kJit)) remove_preloaded(L, {"jit.opt", "jit.profile", "jit.util"});
+  if (!libraries.has(Libraries::kString) || libraries.is_safe()) remove_preloaded(L, {"string.buffer"});
+  if (!libraries.has(Libraries::kTable)) remove_preloaded(L, {"table.new", "table.clear"});
   return 0;
 }
 
@@ -181,6 +188,8 @@ Libraries Libraries::named(const std::vector<std::string>& names) {
   }
   return Libraries(bits);
 }
+
+const std::atomic<bool> Vm::kNeverRequested{false};
 
 Vm::Vm(std::initializer_list<lua_CFunction> setup) : L_(quota_.new_state()) {
   if (!L_) throw std::bad_alloc();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "deadline.hpp"
 #include "fork.hpp"
 
 namespace osthread {
@@ -61,8 +62,9 @@ bool ask_to_stop(const std::shared_ptr<Stop>& stop) {
   return true;
 }
 
-void set_deadline(const std::shared_ptr<Stop>& stop, Clock::time_point deadline) {
-  if (!stop->set_deadline(deadline)) return;
+void bound_time(const std::shared_ptr<Stop>& stop, std::chrono::nanoseconds limit) {
+  const Clock::time_point deadline = deadline_after(limit);
+  if (!stop->set_deadline(deadline, limit)) return;
   Watchdog::instance().schedule(deadline, [stop] { return stop->watch(); });
 }
 

@@ -56,6 +56,6 @@ void keep_asking(const std::shared_ptr<Stop>& stop);
 bool ask_to_stop(const std::shared_ptr<Stop>& stop);
 
 // Asks for the stop `limit` from now, unless it has ended by then; again until it is over.
-void set_deadline(const std::shared_ptr<Stop>& stop, Clock::time_point deadline);
+void bound_time(const std::shared_ptr<Stop>& stop, std::chrono::nanoseconds limit);
 
 }  // namespace osthread

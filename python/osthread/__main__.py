@@ -14,6 +14,7 @@ from typing import Any
 import osthread
 from osthread._cli.arguments import UsageError, memory_size, seconds, thread_count
 
+
 class PrintAndExit(argparse.Action):
     """As argparse's "version" action, but it leaves the text as it is: that one would wrap a long path."""
 

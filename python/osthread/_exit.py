@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+import time
 
 from . import _core
 from ._thread import OSThread, _threads, enumerate
@@ -44,11 +45,17 @@ def _is_joined(thread: OSThread) -> bool:
 
 def _terminate_all() -> None:
     threads = enumerate()
-    for thread in threads:  # all are asked before any is waited for
+    grace = max((thread._grace() for thread in threads), default=0.0)
+    deadline = time.monotonic() + grace
+    for thread in threads:  # each step for all of them at once
         thread._asked = True
         thread._request_stop()
     for thread in threads:
-        thread._terminate(thread._grace())
+        thread._join(max(0.0, deadline - time.monotonic()))
+    for thread in threads:
+        thread._interrupt()
+    for thread in threads:
+        thread._terminate(0.0)
     for thread in list(_threads.values()):
         if thread.status == "suspended":
             thread._fetched = True

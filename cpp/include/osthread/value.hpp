@@ -46,6 +46,9 @@ class OSTHREAD_EXPORT Counted {
   mutable std::atomic<std::uint32_t> count_{1};
 };
 
+// How a place inside a table is written in error messages, as Lua would: `.name`, `[3]`, `["a b"]`.
+OSTHREAD_EXPORT std::string place_step(const Value& key);
+
 // An object that crosses as a handle, not as a copy.
 class OSTHREAD_EXPORT Object : public Counted {
  public:
@@ -53,6 +56,8 @@ class OSTHREAD_EXPORT Object : public Counted {
   virtual std::string describe() const = 0;
   // What Lua reads as `handle.name`; nil if there is no such field.
   virtual Value get(std::string_view name) const;
+  // Whether `other` is a handle of the same thing; Lua's `==`.
+  virtual bool same(const Object& other) const noexcept;
 
  protected:
   ~Object() override;

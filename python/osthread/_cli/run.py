@@ -43,19 +43,23 @@ def run_file(
     except LuaSyntaxError as error:
         return report(error)
     arguments = [os.fsencode(arg) for arg in args]  # the very bytes of the command line, UTF-8 or not
-    arg = {0: os.fsencode(file), **dict(enumerate(arguments, 1)), "threads": threads}
+    arg: dict[int | str, bytes | int] = {0: os.fsencode(file), "threads": threads}
+    arg.update(enumerate(arguments, 1))
     with ExitStack() as stack:
         running = []
         for number in range(1, threads + 1):
-            thread = OSThread(
-                RUN_SCRIPT,
-                script,
-                *arguments,
-                name=Path(file).name if threads == 1 else f"{Path(file).name}-{number}",
-                globals={"arg": arg | {"thread": number}},
-                time_limit=time_limit,
-                memory_limit=memory_limit,
-            )
+            try:
+                thread = OSThread(
+                    RUN_SCRIPT,
+                    script,
+                    *arguments,
+                    name=Path(file).name if threads == 1 else f"{Path(file).name}-{number}",
+                    globals={"arg": arg | {"thread": number}},
+                    time_limit=time_limit,
+                    memory_limit=memory_limit,
+                )
+            except ValueError as error:  # a limit that is too small to run anything
+                raise UsageError(str(error)) from error
             running.append(stack.enter_context(thread))
         statuses = [wait_for(thread) for thread in running]
     return next((status for status in statuses if status), 0)

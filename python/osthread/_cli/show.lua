@@ -28,7 +28,7 @@ local show
 
 local function fields(t, indent, open)
   local texts, keys, n = {}, {}, 0
-  while rawget(t, n + 1) ~= nil do
+  while type(rawget(t, n + 1)) ~= "nil" do -- osthread.null is a field, and equals nil
     n = n + 1
     texts[n] = show(rawget(t, n), indent, open)
   end

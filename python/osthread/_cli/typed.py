@@ -11,8 +11,8 @@ from osthread._cli.outcome import OUR_CHUNK
 # The state that runs PRINT_RESULTS needs these: its option `modules`.
 MODULES = {"osthread.show": Path(__file__).with_name("show.lua").read_text(encoding="utf-8")}
 
-# Called with a Typed's fields; `quote`: whether a string that is a result is printed as Lua source. It returns two
-# values, while os.exit, which ends the chunk and this with it, leaves one at most.
+# Called with a Typed's fields; `quote`: whether a string that is a result is printed as Lua source.
+# It returns two values, while os.exit, which ends the chunk and this with it, leaves one at most.
 PRINT_RESULTS = compile(
     """function(main, first, quote)
   local show = require "osthread.show"
@@ -49,13 +49,16 @@ def compile_typed(code: str, name: str) -> Typed:
     try:
         # Not `return f()`: that is a tail call, and an error in f would be blamed on who called this chunk.
         return Typed(compile(f"return nil, {expression}\n", name), 2)
-    except LuaSyntaxError:  # the __context__ of the one that follows
+    except LuaSyntaxError as no_expression:
         if explicit:
             raise
-        return Typed(compile(code + "\n", name), 1)
+        try:
+            return Typed(compile(code + "\n", name), 1)
+        except LuaSyntaxError as no_chunk:
+            # As a chunk `1 +` fails at the 1, which tells nobody what is wrong with it.
+            raise (no_expression if is_incomplete(no_expression) else no_chunk) from None
 
 
 def is_incomplete(error: LuaSyntaxError) -> bool:
-    """Whether more code could mend it: its end surprised Lua, read as an expression or as a chunk."""
-    readings = (error, error.__context__)
-    return any(isinstance(e, LuaSyntaxError) and e.message.endswith("near '<eof>'") for e in readings)
+    """Whether more code could mend it: what surprised Lua was the end."""
+    return error.message.endswith("near '<eof>'")
