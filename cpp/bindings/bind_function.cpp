@@ -1,3 +1,5 @@
+#include <unordered_map>
+
 #include "bindings.hpp"
 #include "osthread/lua_state.hpp"
 #include "python_function.hpp"
@@ -12,46 +14,137 @@ FunctionValue compile(const py::bytes& source, const std::string& chunk_name) {
   return {compile_function(code)};
 }
 
-// For pickling. Of a function that came out of a state everything it is made of crosses, as Python objects.
-py::tuple get_state(const FunctionValue& function) {
-  const Encoding bytes;
-  if (function.value.type() == Value::Type::library)
-    return py::make_tuple(py::bytes(std::string(function.value.bytes())));
-  const FunctionData& data = function.value.function();
-  py::list upvalues;
-  for (const Value& upvalue : data.upvalues) {
-    if (upvalue.type() == Value::Type::function && &upvalue.function() == &data)
-      upvalues.append(py::ellipsis());  // itself
-    else if (upvalue.type() == Value::Type::library || upvalue.type() == Value::Type::function)
-      upvalues.append(py::cast(FunctionValue{Value(upvalue)}));
-    else
-      upvalues.append(to_python(upvalue, bytes));
+// A function for pickling: all nodes of its graph by number, each as a tuple of plain Python objects, so that
+// pickle meets no cycle. Values inside are pairs of a tag and what it says.
+class Pickler {
+ public:
+  py::tuple operator()(const Value& root) {
+    const py::tuple first = encode(root);
+    py::list nodes;
+    for (std::size_t i = 0; i < pending_.size(); ++i) nodes.append(encode_node(pending_[i]));
+    return py::make_tuple(features().luajit, first, nodes);
   }
-  return py::make_tuple(py::bytes(data.bytecode), data.name, upvalues, features().luajit);
-}
 
-FunctionValue set_state(const py::tuple& state) {
-  if (state.size() == 1) return {Value::library(std::string(state[0].cast<py::bytes>()))};
-  const auto made_by = state[3].cast<std::string>();
-  if (made_by != features().luajit)
-    throw py::value_error("this LuaFunction was pickled under " + made_by + ", whose bytecode " +
-                          features().luajit + " does not run; compile it again from its source");
-  auto* graph = new Graph;
-  FunctionData& data = graph->add_function();
-  FunctionValue function{Graph::outer(data)};
-  graph->release();  // the value keeps it
-  data.bytecode = state[0].cast<std::string>();
-  data.name = state[1].cast<std::string>();
-  for (const py::handle upvalue : py::reinterpret_borrow<py::list>(state[2])) {
-    if (upvalue.is(py::ellipsis()))
-      data.upvalues.push_back(Graph::inner(data));
-    else if (py::isinstance<FunctionValue>(upvalue))
-      data.upvalues.push_back(upvalue.cast<const FunctionValue&>().value);
-    else
-      data.upvalues.push_back(to_value(upvalue, "upvalue", Encoding()));
+ private:
+  py::tuple encode(const Value& value) {
+    switch (value.type()) {
+      case Value::Type::table:
+        return py::make_tuple("node", number(&value.table(), value));
+      case Value::Type::function:
+        return py::make_tuple("node", number(&value.function(), value));
+      case Value::Type::library:
+        return py::make_tuple("library", py::bytes(std::string(value.bytes())));
+      case Value::Type::object:
+        if (const auto* function = dynamic_cast<const PythonFunction*>(value.object()))
+          return py::make_tuple(
+              "callable", py::reinterpret_borrow<py::object>(function->callable()),
+              function->encoding() ? py::object(py::str(*function->encoding())) : py::object(py::none()));
+        return py::make_tuple("value", to_python(value, Encoding()));
+      case Value::Type::number:
+        return py::make_tuple("value", py::float_(value.number()));
+      default:
+        return py::make_tuple("value", to_python(value, Encoding()));
+    }
   }
-  return function;
-}
+
+  std::size_t number(const void* node, const Value& value) {
+    const auto [at, fresh] = numbers_.try_emplace(node, pending_.size());
+    if (fresh) pending_.push_back(value);
+    return at->second;
+  }
+
+  py::tuple encode_all(const Values& values) {
+    py::tuple encoded(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) encoded[i] = encode(values[i]);
+    return encoded;
+  }
+
+  py::tuple encode_node(const Value value) {
+    if (value.type() == Value::Type::function) {
+      const FunctionData& data = value.function();
+      return py::make_tuple(py::bytes(data.bytecode), py::bytes(data.name), encode_all(data.upvalues));
+    }
+    const TableData& table = value.table();
+    py::tuple fields(table.fields.size());
+    for (std::size_t i = 0; i < table.fields.size(); ++i)
+      fields[i] = py::make_tuple(encode(table.fields[i].first), encode(table.fields[i].second));
+    return py::make_tuple(static_cast<int>(table.mark), encode_all(table.array), fields);
+  }
+
+  std::unordered_map<const void*, std::size_t> numbers_;
+  Values pending_;
+};
+
+class Unpickler {
+ public:
+  Value operator()(const py::tuple& state) {
+    const auto made_by = state[0].cast<std::string>();
+    if (made_by != features().luajit)
+      throw py::value_error("this LuaFunction was pickled under " + made_by + ", whose bytecode " +
+                            features().luajit + " does not run; compile it again from its source");
+    const auto nodes = py::reinterpret_borrow<py::list>(state[2]);
+    graph_ = new Graph;
+    for (const py::handle node : nodes) {
+      const bool is_function = py::isinstance<py::bytes>(py::reinterpret_borrow<py::tuple>(node)[0]);
+      inner_.push_back(is_function ? Node{nullptr, &graph_->add_function()}
+                                   : Node{&graph_->add_table(), nullptr});
+    }
+    for (std::size_t i = 0; i < inner_.size(); ++i)
+      fill(inner_[i], py::reinterpret_borrow<py::tuple>(nodes[i]));
+    Value root = decode(state[1]);
+    Value outer(static_cast<const Value&>(root));  // a copy keeps the graph alive
+    root = Value();
+    graph_->release();
+    return outer;
+  }
+
+ private:
+  struct Node {
+    TableData* table;
+    FunctionData* function;
+  };
+
+  Value decode(py::handle encoded) {
+    const auto pair = py::reinterpret_borrow<py::tuple>(encoded);
+    const auto tag = pair[0].cast<std::string>();
+    if (tag == "node") {
+      const Node& node = inner_.at(pair[1].cast<std::size_t>());
+      return node.table ? Graph::inner(*node.table) : Graph::inner(*node.function);
+    }
+    if (tag == "library") return Value::library(pair[1].cast<std::string>());
+    if (tag == "callable") {
+      const py::object encoding = pair[2];
+      return Value::adopt(new PythonFunction(
+          pair[1], encoding.is_none() ? Encoding() : Encoding(encoding.cast<std::string>())));
+    }
+    return to_value(pair[1], "upvalue", Encoding());
+  }
+
+  void decode_all(Values& values, py::handle encoded) {
+    for (const py::handle one : py::reinterpret_borrow<py::tuple>(encoded)) values.push_back(decode(one));
+  }
+
+  void fill(const Node& node, const py::tuple& encoded) {
+    if (node.function) {
+      node.function->bytecode = encoded[0].cast<std::string>();
+      node.function->name = encoded[1].cast<std::string>();
+      decode_all(node.function->upvalues, encoded[2]);
+      return;
+    }
+    node.table->mark = static_cast<TableMark>(encoded[0].cast<int>());
+    decode_all(node.table->array, encoded[1]);
+    for (const py::handle field : py::reinterpret_borrow<py::tuple>(encoded[2])) {
+      const auto pair = py::reinterpret_borrow<py::tuple>(field);
+      node.table->fields.emplace_back(decode(pair[0]), decode(pair[1]));
+    }
+  }
+
+  Graph* graph_ = nullptr;
+  std::vector<Node> inner_;
+};
+
+py::tuple get_state(const FunctionValue& function) { return Pickler()(function.value); }
+FunctionValue set_state(const py::tuple& state) { return {Unpickler()(state)}; }
 
 std::string name_of(const FunctionValue& function) {
   return function.value.type() == Value::Type::library ? std::string(function.value.bytes())
@@ -62,7 +155,8 @@ std::string name_of(const FunctionValue& function) {
 
 void bind_function(py::module_& module) {
   py::class_<FunctionValue>(module, "FunctionValue", "A Lua function outside of any state.")
-      .def_property_readonly("name", &name_of)
+      .def_property_readonly("name",
+                             [](const FunctionValue& function) { return readable(name_of(function)); })
       .def(py::pickle(&get_state, &set_state));
   module.def("compile", &compile, py::arg("source"), py::arg("chunk_name"));
 }

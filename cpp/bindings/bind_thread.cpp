@@ -24,7 +24,7 @@ std::unique_ptr<Thread> make(const py::object& code, const std::string& chunk_na
     const py::gil_scoped_release release;
     core = host::create(compiled, std::move(values), std::move(target));
   }
-  return std::make_unique<Thread>(Thread{std::move(core), std::move(encoding)});
+  return std::make_unique<Thread>(std::move(core), std::move(encoding));
 }
 
 std::optional<Clock::time_point> deadline_of(std::optional<double> timeout) {

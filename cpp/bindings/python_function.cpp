@@ -1,6 +1,7 @@
 #include "python_function.hpp"
 
 #include "python_errors.hpp"
+#include "python_types.hpp"
 
 namespace osthread::python {
 
@@ -14,7 +15,10 @@ PythonError carry(py::error_already_set& error) {
   }
   py::object exception = error.value();
   if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
-  return PythonError(std::make_shared<Reference>(std::move(exception)), text);
+  const py::object errors = types().errors;
+  const bool is_stop = py::isinstance(exception, errors.attr("Stopped")) ||
+                       py::isinstance(exception, errors.attr("LuaTimeout"));
+  return PythonError(std::make_shared<Reference>(std::move(exception)), text, is_stop);
 }
 
 Values PythonFunction::call(Values args) {

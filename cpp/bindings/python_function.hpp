@@ -4,16 +4,17 @@
 #include <memory>
 
 #include "gil.hpp"
+#include "osthread/error.hpp"
 #include "osthread/value.hpp"
 #include "python_value.hpp"
 
 namespace osthread::python {
 
 // What a Python callable raised, on its way through Lua; it comes out of result() as itself.
-class PythonError : public std::runtime_error {
+class PythonError : public HostException {
  public:
-  PythonError(std::shared_ptr<Reference> exception, const std::string& text)
-      : std::runtime_error(text), exception_(std::move(exception)) {}
+  PythonError(std::shared_ptr<Reference> exception, const std::string& text, bool is_stop)
+      : HostException(text, is_stop), exception_(std::move(exception)) {}
   const Reference& exception() const noexcept { return *exception_; }
 
  private:
@@ -30,6 +31,7 @@ class PythonFunction final : public HostFunction {
   Values call(Values args) override;
   std::string describe() const override { return "Python callable"; }
   py::handle callable() const noexcept { return callable_.get(); }
+  const Encoding& encoding() const noexcept { return encoding_; }
 
  private:
   const Reference callable_;

@@ -9,6 +9,11 @@ namespace osthread::python {
 struct Thread {
   host::Core core;
   Encoding encoding;
+
+  Thread(host::Core c, Encoding e) : core(std::move(c)), encoding(std::move(e)) {}
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+  ~Thread() { host::forget(*core); }
 };
 
 // The thread behind a Python object; null if it is none.

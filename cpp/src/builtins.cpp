@@ -1,16 +1,25 @@
 #include "builtins.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
+#include "fork.hpp"
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
 #include "run.hpp"
 #include "shared_object.hpp"
 #include "standard_output.hpp"
+#include "waiter.hpp"
 
 namespace osthread {
 namespace {
+
+// The run of this very state; not the one that a finalizer of another state interrupts.
+Run* own_run(lua_State* L) noexcept {
+  Run* run = Run::current();
+  return run && run->state() == Vm::of(L).state() ? run : nullptr;
+}
 
 Values output_body(lua_State* L) {
   std::size_t size = 0;
@@ -21,6 +30,31 @@ Values output_body(lua_State* L) {
 
 int write_to_output(lua_State* L) { return guarded(L, output_body); }
 
+// One call's bytes at a time go out, though the system takes long ones in pieces. Not a mutex: a stop ends
+// the wait for it.
+struct OutputTurn {
+  std::atomic<bool> taken{false};
+  Waiter free;
+};
+
+void take_turn(lua_State* L, OutputTurn& turn) {
+  // Acquire and release: nothing of one call's writing is seen after another's has begun.
+  while (turn.taken.exchange(true, std::memory_order_acquire)) {
+    Run* run = own_run(L);
+    if (run) run->listen(&turn.free);
+    const Waiter::Ticket ticket = turn.free.ticket();
+    const bool due = run && run->due_now(false);
+    if (!due && turn.taken.load(std::memory_order_relaxed)) turn.free.park(ticket, std::nullopt);
+    if (run) run->listen(nullptr);
+    if (due) run->check(L, false);
+  }
+}
+
+void end_turn(OutputTurn& turn) noexcept {
+  turn.taken.store(false, std::memory_order_release);
+  turn.free.wake_one();
+}
+
 // Writes the string on top of the stack, all of it; owns nothing, as a stop may be raised while it waits.
 void write_top(lua_State* L) {
   const auto* output = static_cast<const Output*>(Vm::of(L).output);
@@ -30,17 +64,26 @@ void write_top(lua_State* L) {
   }
   std::size_t size = 0;
   const char* bytes = lua_tolstring(L, -1, &size);
-  while (size > 0) {
+  auto& turn = per_process<OutputTurn>();
+  take_turn(L, turn);
+  int error = 0;
+  while (size > 0 && error == 0) {
     const std::ptrdiff_t written = write_standard_output(bytes, size);
     if (written >= 0) {
       bytes += written;
       size -= static_cast<std::size_t>(written);
     } else if (errno == EINTR || errno == EAGAIN) {
-      if (Run* run = Run::current()) run->check(L, false);
+      Run* run = own_run(L);
+      if (!run || !run->due_now(false)) continue;
+      end_turn(turn);
+      run->check(L, false);
+      take_turn(L, turn);
     } else {
-      luaL_error(L, "standard output: %s", std::strerror(errno));
+      error = errno;
     }
   }
+  end_turn(turn);
+  if (error != 0) luaL_error(L, "standard output: %s", std::strerror(error));
 }
 
 int print(lua_State* L) {
@@ -85,8 +128,8 @@ int io_write(lua_State* L) {
 int os_exit(lua_State* L) {
   lua_settop(L, 1);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kExitValue);
-  Run* run = Run::current();
-  if (!run) return luaL_error(L, "os.exit: no chunk is running");
+  Run* run = own_run(L);
+  if (!run) return luaL_error(L, "os.exit: no chunk of this state is running");
   run->exit(L);
 }
 

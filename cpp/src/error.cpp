@@ -40,6 +40,11 @@ ConversionError::ConversionError(std::string path, const std::string& reason, bo
 ConversionError::~ConversionError() = default;
 ConversionError::ConversionError(const ConversionError&) = default;
 
+HostException::HostException(const std::string& text, bool is_stop)
+    : std::runtime_error(text), is_stop_(is_stop) {}
+HostException::~HostException() = default;
+HostException::HostException(const HostException&) = default;
+
 WaitTimeout::~WaitTimeout() = default;
 WaitTimeout::WaitTimeout(const WaitTimeout&) = default;
 

@@ -37,6 +37,8 @@ Clock::time_point deadline_after(std::chrono::nanoseconds duration) noexcept {
   return osthread::deadline_after(duration);
 }
 
+void launch(ThreadCore& core) { core.launch(); }
+void forget(ThreadCore& core) noexcept { core.forget(); }
 void start(ThreadCore& core) { core.start(); }
 void discard(ThreadCore& core) noexcept { core.discard(); }
 bool request_stop(ThreadCore& core) noexcept { return core.request_stop(); }

@@ -15,7 +15,11 @@ namespace osthread::host {
 
 using Core = std::shared_ptr<ThreadCore>;
 
-OSTHREAD_EXPORT Core create(const Code& code, Values args, ThreadOptions options);
+OSTHREAD_EXPORT Core create(const Code& code, Values args,
+                            ThreadOptions options);  // compiled, not yet launched
+OSTHREAD_EXPORT void launch(
+    ThreadCore& core);  // makes the native thread, which starts unless options.suspended
+OSTHREAD_EXPORT void forget(ThreadCore& core) noexcept;  // nobody will ask for its results
 
 enum class Wait { ended, timed_out, interrupted, stopped };
 // `interrupted`: a signal handler ran in this thread; the caller looks at its own signals and waits again.

@@ -211,7 +211,10 @@ Interpreter::Interpreter(StateOptions options, std::string name)
     } catch (const LuaError& error) {
       if (preparation.failed_module < 0) throw std::invalid_argument(error.message());
       const auto& module = options_.modules[static_cast<std::size_t>(preparation.failed_module)].first;
-      throw LuaSyntaxError({.message = error.message(), .frames = {}, .value = nullptr, .thread = name_},
+      throw LuaSyntaxError({.message = "module '" + module + "': " + error.message(),
+                            .frames = {},
+                            .value = nullptr,
+                            .thread = name_},
                            module, line_in(error.message()));
     }
   }
@@ -240,6 +243,10 @@ Value Interpreter::global(const std::string& name) {
   }
   lua_settop(L, 0);
   return values.front();
+}
+
+void Interpreter::relieve() {
+  if (vm_->quota().exceeded()) vm_->collect_all();
 }
 
 void Interpreter::select(std::string_view name) {
@@ -329,6 +336,11 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
   } else if (run.relentless()) {
     outcome.ending = Ending::stopped;
     outcome.error = stopped_error(cause_of(run), outcome.frames);
+  } else if (stop.reason() != StopReason::none && !run.raised()) {
+    // It was asked, and the chunk came to its end before it could be told: by itself, or since a system call
+    // of it was cut short, whose result is then nothing to go by.
+    outcome.ending = Ending::stopped;
+    outcome.error = stopped_error({stop.reason(), StopStage::interrupt, stop.limit()}, outcome.frames);
   } else if (status != 0) {
     outcome.ending = Ending::failed;
     outcome.error = error_of(status, run, outcome);

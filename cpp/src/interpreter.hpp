@@ -41,6 +41,9 @@ class Interpreter {
   // Runs it. `stop` is open and bound to this thread. Throws only what means that nothing ran.
   Outcome run(const Values& args, Stop& stop);
 
+  // After a call that met the memory limit: collects its garbage, so that the next one has room.
+  void relieve();
+
   Value global(const std::string& name);
   void set_global(const std::string& name, const Value& value);
   void run_finalizers() noexcept { vm_->run_finalizers(); }

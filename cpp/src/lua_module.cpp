@@ -33,7 +33,8 @@ int sleep(lua_State* L) {
   const lua_Number seconds = luaL_checknumber(L, 1);
   if (!(seconds >= 0)) return luaL_error(L, "sleep: seconds must be 0 or more, not %f", seconds);
   Run* run = Run::current();
-  if (!run) return luaL_error(L, "sleep: no chunk is running");
+  if (!run || run->state() != Vm::of(L).state())
+    return luaL_error(L, "sleep: no chunk of this state is running");
   const double most = 9e9;  // seconds that fit into the clock's nanoseconds
   const Clock::time_point deadline =
       deadline_after(std::chrono::nanoseconds(static_cast<std::int64_t>(std::fmin(seconds, most) * 1e9)));

@@ -38,6 +38,7 @@ class LuaState::Impl {
         impl.stop_->clear_deadline();
         impl.stop_->close();
         impl.running_ = false;
+        impl.interpreter_->relieve();
       }
     };
     Outcome outcome;

@@ -282,6 +282,8 @@ HostError::HostError(std::exception_ptr exception)
     is_stop_ = true;
   } catch (const LuaTimeout&) {
     is_stop_ = true;
+  } catch (const HostException& error) {
+    is_stop_ = error.is_stop();
   } catch (...) {
     is_stop_ = false;
   }

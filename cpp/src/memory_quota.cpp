@@ -41,7 +41,11 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
   base_ = used_.load(std::memory_order_relaxed);
   peak_.store(base_, std::memory_order_relaxed);
   limit_ = bytes;
-  ceiling_ = bytes == 0 || bytes > SIZE_MAX - base_ ? SIZE_MAX : base_ + bytes;
+  restore();
+}
+
+void MemoryQuota::restore() noexcept {
+  ceiling_ = limit_ == 0 || limit_ > SIZE_MAX - base_ ? SIZE_MAX : base_ + limit_;
 }
 
 std::size_t MemoryQuota::used() const noexcept {

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "lua_headers.hpp"
 
@@ -31,6 +32,10 @@ class MemoryQuota {
 
   // What is in use now counts as the libraries'; `bytes` beyond it are allowed from here on. 0: no limit.
   void set_limit(std::size_t bytes) noexcept;
+
+  // Between the two the limit does not hold.
+  void lift() noexcept { ceiling_ = SIZE_MAX; }
+  void restore() noexcept;
 
   std::size_t used() const noexcept;  // bytes beyond the libraries
   std::size_t peak() const noexcept;

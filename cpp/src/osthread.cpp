@@ -38,7 +38,9 @@ const char* to_string(Status status) noexcept {
 OSThread::OSThread() noexcept = default;
 
 OSThread::OSThread(const Code& code, Values args, ThreadOptions options)
-    : core_(ThreadCore::create(code, std::move(args), std::move(options))) {}
+    : core_(ThreadCore::create(code, std::move(args), std::move(options))) {
+  core_->launch();
+}
 
 OSThread::~OSThread() { leave(); }
 
@@ -71,6 +73,7 @@ void OSThread::leave() noexcept {
         break;
     }
   }
+  core_->forget();
   core_.reset();
 }
 

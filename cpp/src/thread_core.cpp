@@ -71,7 +71,6 @@ std::shared_ptr<ThreadCore> ThreadCore::create(const Code& code, Values args, Th
   const auto core = std::make_shared<ThreadCore>(std::move(options), std::move(args));
   core->interpreter_ = std::make_unique<Interpreter>(std::move(state), core->options_.name);
   core->interpreter_->compile(code.named(core->options_.chunk_name));
-  core->make_native();
   return core;
 }
 
@@ -89,7 +88,8 @@ ThreadCore::~ThreadCore() {
   if (generation_ != fork_generation()) (void)interpreter_.release();
 }
 
-void ThreadCore::make_native() {
+void ThreadCore::launch() {
+  launched_ = true;
   registry::native_begins();
   try {
     if (!options_.suspended) {
@@ -107,6 +107,8 @@ void ThreadCore::make_native() {
       native.detach();
   } catch (...) {
     const std::shared_ptr<ThreadCore> self = std::move(self_);
+    launched_ = started_ = false;
+    status_.store(Status::suspended, std::memory_order_release);  // discard() ends it
     registry::remove(this);
     registry::native_ends();
     throw;
@@ -136,9 +138,9 @@ void ThreadCore::discard() noexcept {
     if (started_) return;
     started_ = true;
     keep = shared_from_this();
-    native_.discard();
+    if (launched_) native_.discard();
   }
-  registry::native_ends();
+  if (launched_) registry::native_ends();
   Outcome outcome;
   outcome.ending = Ending::stopped;
   outcome.error = std::make_exception_ptr(Stopped(
@@ -199,6 +201,7 @@ void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
     const std::lock_guard lock(mutex_);
     if (ended()) return;  // abandoned meanwhile: that was said, so it stands
     outcome_ = std::move(outcome);
+    if (forgotten_) outcome_.results.clear();
     callbacks.swap(callbacks_);
     status_.store(status, std::memory_order_release);
   }
@@ -264,6 +267,14 @@ ThreadCore::Wait ThreadCore::wait_outside(std::optional<Clock::time_point> deadl
         return ended() ? Wait::ended : Wait::interrupted;
     }
   }
+}
+
+void ThreadCore::forget() noexcept {
+  if (generation_ != fork_generation()) return;
+  Values results;  // dropped after the lock
+  const std::lock_guard lock(mutex_);
+  forgotten_ = true;
+  if (ended()) results.swap(outcome_.results);
 }
 
 const Outcome& ThreadCore::outcome() const { return outcome_; }

@@ -25,7 +25,9 @@ std::exception_ptr stopped_in_wait();
 
 class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
  public:
+  // Compiled, but without a native thread until launch(), which starts it unless options.suspended.
   static std::shared_ptr<ThreadCore> create(const Code& code, Values args, ThreadOptions options);
+  void launch();
   ThreadCore(ThreadOptions options, Values args);
   ~ThreadCore();
 
@@ -38,6 +40,8 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   // Waits whatever comes; a stop of the Lua code around the caller stops this thread too.
   void wait_for_end() noexcept;
   const Outcome& outcome() const;  // after the end
+  // The owner has gone: nobody asks for the results, which may hold a handle of this very thread.
+  void forget() noexcept;
 
   Status status() const noexcept;
   bool ended() const noexcept;
@@ -66,7 +70,6 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   void publish(Outcome outcome, Status status, Callbacks where = Callbacks::here);
   void abandon(Callbacks where);
   void give_up_later();
-  void make_native();
 
   const ThreadOptions options_;
   const std::uint32_t generation_;  // of the fork that made it
@@ -78,7 +81,9 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   Outcome outcome_;
   std::vector<std::function<void()>> callbacks_;
   NativeThread native_;  // while it is suspended; then detached
+  bool launched_ = false;
   bool started_ = false;
+  bool forgotten_ = false;
   std::shared_ptr<ThreadCore> self_;  // from the start until main() takes it over
   std::atomic<Status> status_;
   Waiter done_;

@@ -121,10 +121,11 @@ int load_text(lua_State* L) {
   lua_settop(L, 4);
   lua_pushliteral(L, "t");
   lua_replace(L, 3);
-  const bool has_env = !lua_isnil(L, 4);
+  if (lua_isnil(L, 4)) lua_settop(L, 3);  // a nil given is not the same as none
+  const int count = lua_gettop(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
-  lua_call(L, has_env ? 4 : 3, LUA_MULTRET);
+  lua_call(L, count, LUA_MULTRET);
   return lua_gettop(L);
 }
 
@@ -242,6 +243,23 @@ void Vm::set_memory_limit(std::size_t bytes) {
   if (bytes == 0) return;
   lua_gc(L_, LUA_GCSETPAUSE, 100);
   lua_gc(L_, LUA_GCSETSTEPMUL, 1000);
+}
+
+namespace {
+
+int collect_body(lua_State* L) {
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return 0;
+}
+
+}  // namespace
+
+void Vm::collect_all() noexcept {
+  quota_.lift();
+  const int top = lua_gettop(L_);
+  // An error is a finalizer's: it has ended that one, and the next collection goes on.
+  if (lua_cpcall(L_, collect_body, nullptr) != 0) lua_settop(L_, top);
+  quota_.restore();
 }
 
 void Vm::run_finalizers() noexcept {

@@ -81,6 +81,9 @@ class Vm {
   // collect when an allocation fails.
   void set_memory_limit(std::size_t bytes);
 
+  // A full collection, with room beyond the limit for what it needs itself.
+  void collect_all() noexcept;
+
   // Runs what is due at the end of a state, so that files are flushed; after it only the destructor may
   // follow.
   void run_finalizers() noexcept;

@@ -95,7 +95,8 @@ class OSThread(_core.Thread):
         source, chunk_name = code_parts(code, self._options.get("chunk_name"))
         super().__init__(source, chunk_name, args, prepare(self._options))
         self._made = True
-        _threads[self._key] = self
+        _threads[self._key] = self  # before it runs: its first instruction may ask who it is
+        self._launch()
 
     # --- What it is -----------------------------------------------------------------------------------
 
@@ -380,7 +381,7 @@ class OSThread(_core.Thread):
             return
         error = self._error()
         self._fetched = True
-        if error is not None and not (isinstance(error, Stopped) and self._asked):
+        if error is not None and not self._is_asked_stop(error):
             raise error
 
     def __del__(self) -> None:
@@ -406,7 +407,11 @@ class OSThread(_core.Thread):
         if self._status in ("running", "finished", "lost"):
             return False
         error = self._error()
-        return not (isinstance(error, Stopped) and self._asked)
+        return error is not None and not self._is_asked_stop(error)
+
+    def _is_asked_stop(self, error: BaseException) -> bool:
+        """Whether it is a stop that somebody asked for through the thread's own methods, in Python or in Lua."""
+        return isinstance(error, Stopped) and (self._asked or self._statistics()["stops_asked"] > 0)
 
     def __repr__(self) -> str:
         return f"<OSThread {self._name!r} {self._status}>" if self._made else "<OSThread, not made>"

@@ -139,6 +139,19 @@ class OSTHREAD_EXPORT WaitTimeout : public std::runtime_error {
   WaitTimeout(const WaitTimeout&);
 };
 
+// For language bindings: an exception of the host's language on its way through Lua.
+class OSTHREAD_EXPORT HostException : public std::runtime_error {
+ public:
+  // `is_stop`: it is one of ours, a stop or a time limit, that came through the host.
+  HostException(const std::string& text, bool is_stop);
+  ~HostException() override;
+  HostException(const HostException&);
+  bool is_stop() const noexcept { return is_stop_; }
+
+ private:
+  bool is_stop_;
+};
+
 // "stack traceback:" and its lines, or nothing.
 OSTHREAD_EXPORT std::string format_traceback(const std::vector<Frame>& frames);
 
