@@ -34,6 +34,7 @@ std::optional<Clock::time_point> deadline_of(std::optional<double> timeout) {
 
 bool join(const Thread& thread, std::optional<double> timeout) {
   const auto deadline = deadline_of(timeout);
+  stand_before_sigint();
   for (;;) {
     if (host::ended(*thread.core)) return true;
     host::Wait outcome;
@@ -51,6 +52,7 @@ bool join(const Thread& thread, std::optional<double> timeout) {
 std::string terminate(const Thread& thread, double grace) {
   std::exception_ptr raised;
   Status status;
+  stand_before_sigint();
   {
     const py::gil_scoped_release release;
     status = host::terminate(*thread.core, duration(grace), [&raised] {
@@ -160,6 +162,8 @@ void bind_thread(py::module_& module) {
       .def_property_readonly("_ident", [](const Thread& t) { return host::ident(*t.core); })
       .def_property_readonly("_native_id", [](const Thread& t) { return host::native_id(*t.core); })
       .def("_ended", [](const Thread& t) { return host::ended(*t.core); })
+      .def(
+          "_launch", [](const Thread& t) { host::launch(*t.core); }, release)
       .def(
           "_start", [](const Thread& t) { host::start(*t.core); }, release)
       .def(

@@ -409,9 +409,7 @@ std::exception_ptr Interpreter::error_of(int status, const Run& run, Outcome& ou
     }
   }
   lua_settop(L, index);
-  // coroutine.wrap hands an out-of-memory error on as a plain string, so the status does not tell it there.
-  const bool memory =
-      status == LUA_ERRMEM || (vm_->quota().exceeded() && details.message.ends_with("not enough memory"));
+  const bool memory = vm_->is_memory_error(status, details.message);
   std::exception_ptr error =
       memory ? std::make_exception_ptr(LuaMemoryError(details)) : std::make_exception_ptr(LuaError(details));
   if (!run.raised() || memory) return error;

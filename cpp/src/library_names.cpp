@@ -1,6 +1,10 @@
 #include "library_names.hpp"
 
 #include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <unordered_set>
 
 #include "registry_slots.hpp"
 
@@ -12,6 +16,44 @@ constexpr const char* kNamed[] = {
     "_G",          "coroutine", "package", "string",  "table", "math",          "bit",
     "io",          "os",        "debug",   "jit",     "ffi",   "string.buffer", "table.new",
     "table.clear", "jit.util",  "jit.opt", "osthread"};
+
+// Every name that a state has before a script runs in it. Collected once, in a state of its own: what scripts
+// add to the libraries later has no name elsewhere.
+class StandardNames {
+ public:
+  static const StandardNames& get() {
+    static const StandardNames names;
+    return names;
+  }
+  bool has(const std::string& name) const { return names_.contains(name); }
+
+ private:
+  StandardNames() {
+    const std::unique_ptr<lua_State, void (*)(lua_State*)> state(luaL_newstate(), lua_close);
+    if (!state || lua_cpcall(state.get(), collect_into, &names_) != 0) throw std::bad_alloc();
+  }
+
+  static int collect_into(lua_State* L) {
+    auto& names = *static_cast<std::unordered_set<std::string>*>(lua_touserdata(L, 1));
+    luaL_openlibs(L);
+    for (const char* library : kNamed) {
+      if (std::strcmp(library, "osthread") == 0) continue;
+      lua_getglobal(L, "require");
+      lua_pushstring(L, library);
+      lua_call(L, 1, 1);
+      names.emplace(library);
+      if (!lua_istable(L, -1)) continue;
+      for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING) continue;
+        const std::string field = lua_tostring(L, -2);
+        names.emplace(std::strcmp(library, "_G") == 0 ? field : library + ("." + field));
+      }
+    }
+    return 0;
+  }
+
+  std::unordered_set<std::string> names_;
+};
 
 // Which of them are loaded, as a number: when that changes, the names are collected anew.
 lua_Integer loaded_mask(lua_State* L) {
@@ -32,8 +74,11 @@ lua_Integer loaded_mask(lua_State* L) {
 void give_name(lua_State* L, int names, const char* library, const char* field) {
   lua_pushvalue(L, -1);
   lua_rawget(L, names);
-  const bool named = !lua_isnil(L, -1);
+  bool named = !lua_isnil(L, -1);
   lua_pop(L, 1);
+  if (field && std::strcmp(library, "osthread") != 0)
+    named = named || !StandardNames::get().has(
+                         std::strcmp(library, "_G") == 0 ? field : library + (std::string(".") + field));
   if (named) {
     lua_pop(L, 1);
     return;

@@ -69,7 +69,7 @@ class Reader {
       ErrorDetails details;
       details.message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "not enough memory";
       lua_settop(L, top);
-      if (status == LUA_ERRMEM) throw LuaMemoryError(std::move(details));
+      if (vm_.is_memory_error(status, details.message)) throw LuaMemoryError(std::move(details));
       throw LuaError(std::move(details));
     }
     lua_settop(L, top);

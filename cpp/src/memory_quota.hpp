@@ -50,11 +50,10 @@ class MemoryQuota {
 
  private:
   static constexpr std::size_t kLarge = 64 * 1024;
-  struct alignas(16) Header {  // 16: what LuaJIT's allocator promises for the block behind it
+  struct Header {  // a multiple of 8 bytes, as LuaJIT's allocator aligns to 8
     Header* previous;
     Header* next;
     std::size_t size;
-    std::size_t unused;
   };
 
   static void* allocate(void* self, void* block, std::size_t old_size, std::size_t new_size);

@@ -32,7 +32,9 @@ Code::Code(Value function) : function_(std::move(function)) {
 
 Code Code::named(const std::string& chunk_name) const {
   Code code = *this;
-  if (!chunk_name.empty()) code.chunk_name_ = chunk_name;
+  // As Lua takes it: `=` before a name that is to stand as it is.
+  if (!chunk_name.empty())
+    code.chunk_name_ = (chunk_name[0] == '=' || chunk_name[0] == '@' ? "" : "=") + chunk_name;
   return code;
 }
 

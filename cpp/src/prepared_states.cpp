@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -18,16 +17,10 @@
 namespace osthread::prepared_states {
 namespace {
 
-// What LuaJIT reads while a state is made: a state made under other values is of no use.
-std::string environment() {
-  std::string text;
-  for (const char* name : {"LUA_PATH", "LUA_CPATH"}) {
-    const char* value = std::getenv(name);
-    text += value ? value : "\1";
-    text += '\0';
-  }
-  return text;
-}
+// Whether LuaJIT would find paths in the environment: then no state is made ahead. Read on the thread of a
+// caller alone, since reading the environment while another thread changes it is a race that the caller can't
+// know of.
+bool environment_has_paths() { return std::getenv("LUA_PATH") || std::getenv("LUA_CPATH"); }
 
 // Long enough that a loop which starts threads is seen, short enough for the next request of a server.
 constexpr std::chrono::microseconds kLull{300};
@@ -35,7 +28,6 @@ constexpr std::chrono::microseconds kLull{300};
 struct Cache {
   std::mutex mutex;
   std::vector<std::unique_ptr<Vm>> states;
-  std::string environment;
   std::size_t in_making = 0;
   std::atomic<std::uint64_t> taken{0};
   std::atomic<bool> closed{false};
@@ -49,8 +41,8 @@ std::size_t most() {
   return states;
 }
 
-std::unique_ptr<Vm> make() {
-  return std::unique_ptr<Vm>(new Vm{install_values, install_builtins, install_module});
+std::unique_ptr<Vm> make(Vm::Environment environment) {
+  return std::unique_ptr<Vm>(new Vm(environment, {install_values, install_builtins, install_module}));
 }
 
 // Waits until no thread has been started for a while: while they start one after the other, each core has
@@ -71,19 +63,16 @@ bool wait_for_lull(Cache& states) noexcept {
 std::unique_ptr<Vm> take() {
   Cache& states = cache();
   states.taken.fetch_add(1, std::memory_order_relaxed);
-  std::vector<std::unique_ptr<Vm>> outdated;
+  if (environment_has_paths()) return make(Vm::Environment::read);
   {
     const std::lock_guard lock(states.mutex);
     if (!states.states.empty()) {
-      if (states.environment == environment()) {
-        std::unique_ptr<Vm> state = std::move(states.states.back());
-        states.states.pop_back();
-        return state;
-      }
-      outdated.swap(states.states);
+      std::unique_ptr<Vm> state = std::move(states.states.back());
+      states.states.pop_back();
+      return state;
     }
   }
-  return make();
+  return make(Vm::Environment::ignored);
 }
 
 void leave_one() noexcept {
@@ -95,22 +84,15 @@ void leave_one() noexcept {
     ++states.in_making;
   }
   std::unique_ptr<Vm> state;
-  std::string made_under;
   try {
-    if (wait_for_lull(states)) {
-      made_under = environment();
-      state = make();
-    }
+    if (wait_for_lull(states)) state = make(Vm::Environment::ignored);
   } catch (const std::exception&) {
     // Short of memory: then there is none ahead, and whoever needs one is told.
     state.reset();
   }
   const std::lock_guard lock(states.mutex);
   --states.in_making;
-  if (!state) return;
-  if (states.environment != made_under) states.states.clear();
-  states.environment = std::move(made_under);
-  states.states.push_back(std::move(state));
+  if (state && !states.closed.load(std::memory_order_relaxed)) states.states.push_back(std::move(state));
 }
 
 void close() noexcept {

@@ -335,11 +335,22 @@ void Run::raise(lua_State* L, int slot) {
 }
 
 void Run::note_host_signal() noexcept {
+  this_slot.signalled.store(true, std::memory_order_relaxed);
+  if (Waiter* waiter = this_slot.parked_on) waiter->wake_all();
   Run* run = this_slot.innermost;
   if (run == nullptr) return;
   run->host_signal_.store(true, std::memory_order_relaxed);
   run->stop_.waiter().wake_all();
   attend();
+}
+
+void Run::note_parked_on(Waiter* waiter) noexcept {
+  this_slot.parked_on = waiter;
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // before the ticket is taken
+}
+
+bool Run::take_host_signal() noexcept {
+  return this_slot.signalled.exchange(false, std::memory_order_relaxed);
 }
 
 void Run::set_host_check(bool (*check)(Stop&)) noexcept {

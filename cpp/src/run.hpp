@@ -114,6 +114,10 @@ class Run;
 // What a thread runs.
 struct RunSlot {
   Run* innermost = nullptr;
+  // For a wait of the host's in this thread: what wakes it, and whether a signal of the host came. A signal
+  // handler uses both, so a signal that comes just before the thread sleeps is not lost.
+  Waiter* parked_on = nullptr;
+  std::atomic<bool> signalled{false};
   bool setting_hook = false;  // the thread itself is in lua_sethook: attend() must not nest into it
 };
 
@@ -167,6 +171,10 @@ class Run {
   // A signal of the host (Ctrl-C) wants to be looked at on this thread: async-signal-safe; then `host_check`,
   // if set, is called from the hook. It returns whether the run is to be stopped.
   static void note_host_signal() noexcept;
+  // Around a wait of the host's: null when it is over.
+  static void note_parked_on(Waiter* waiter) noexcept;
+  // Whether a signal has been noted since the last time; of this thread.
+  static bool take_host_signal() noexcept;
   static void set_host_check(bool (*check)(Stop& stop)) noexcept;
 
   // While one lives, this thread's innermost run takes no hook: for Lua code of ours that must not be stopped

@@ -228,18 +228,31 @@ ThreadCore::Wait ThreadCore::wait(std::optional<Clock::time_point> deadline) noe
   Run* const run = Run::current();
   if (!run) return wait_outside(deadline);
   run->listen(&done_);
-  Wait outcome;
+  const Wait outcome = park(deadline, run);
+  run->listen(nullptr);
+  return outcome;
+}
+
+// Not in a function that Lua calls, or in one that must have its answer whatever happens to that code.
+ThreadCore::Wait ThreadCore::wait_outside(std::optional<Clock::time_point> deadline) noexcept {
+  return park(deadline, nullptr);
+}
+
+ThreadCore::Wait ThreadCore::park(std::optional<Clock::time_point> deadline, Run* run) noexcept {
+  Run::note_parked_on(&done_);
+  Wait outcome = Wait::interrupted;
   for (;;) {
     const Waiter::Ticket ticket = done_.ticket();
-    outcome = Wait::ended;
-    if (ended()) break;
-    outcome = Wait::stopped;
-    if (run->stop_due()) break;
+    if (ended() || Run::take_host_signal()) break;
+    if (run && run->stop_due()) {
+      outcome = Wait::stopped;
+      break;
+    }
     const Waiter::Outcome parked = done_.park(ticket, deadline);
-    outcome = parked == Waiter::Outcome::timed_out ? Wait::timed_out : Wait::interrupted;
+    if (parked == Waiter::Outcome::timed_out) outcome = Wait::timed_out;
     if (parked != Waiter::Outcome::woken) break;
   }
-  run->listen(nullptr);
+  Run::note_parked_on(nullptr);
   return ended() ? Wait::ended : outcome;
 }
 
@@ -250,22 +263,6 @@ void ThreadCore::wait_for_end() noexcept {
     if (outcome != Wait::stopped) continue;
     terminate(options_.grace);
     return;
-  }
-}
-
-// Not in a function that Lua calls, or in one that must have its answer whatever happens to that code.
-ThreadCore::Wait ThreadCore::wait_outside(std::optional<Clock::time_point> deadline) noexcept {
-  for (;;) {
-    const Waiter::Ticket ticket = done_.ticket();
-    if (ended()) return Wait::ended;
-    switch (done_.park(ticket, deadline)) {
-      case Waiter::Outcome::woken:
-        break;
-      case Waiter::Outcome::timed_out:
-        return ended() ? Wait::ended : Wait::timed_out;
-      case Waiter::Outcome::interrupted:
-        return ended() ? Wait::ended : Wait::interrupted;
-    }
   }
 }
 
@@ -372,6 +369,7 @@ std::optional<std::vector<Frame>> ThreadCore::stack(Clock::time_point deadline) 
 
 ThreadStatistics ThreadCore::statistics() const {
   ThreadStatistics statistics;
+  if (status() == Status::lost) return statistics;  // its lock may be held by a thread of the parent's
   statistics.memory_limit = options_.memory_limit;
   statistics.stops_asked = stop_->asked();
   const std::lock_guard lock(mutex_);
@@ -394,7 +392,7 @@ ThreadStatistics ThreadCore::statistics() const {
 }
 
 void ThreadCore::on_end(std::function<void()> callback) {
-  {
+  if (status() != Status::lost) {
     const std::lock_guard lock(mutex_);
     if (!ended()) {
       callbacks_.push_back(std::move(callback));
@@ -405,6 +403,7 @@ void ThreadCore::on_end(std::function<void()> callback) {
 }
 
 std::uint64_t ThreadCore::native_id() const noexcept {
+  if (status() == Status::lost) return native_id_.load(std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
     if (native_.joinable()) return native_.native_id();

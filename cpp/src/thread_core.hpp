@@ -63,6 +63,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   void note_waiting(const char* what) noexcept;  // the native thread's; null: no more
 
  private:
+  Wait park(std::optional<Clock::time_point> deadline, Run* run) noexcept;
   Wait wait_outside(std::optional<Clock::time_point> deadline) noexcept;
   static int main(void* core);
   void run();

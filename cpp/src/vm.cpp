@@ -29,6 +29,7 @@ double next_seed() {
 
 struct Setup {
   Vm* vm;
+  Vm::Environment environment;
   std::initializer_list<lua_CFunction> steps;
 };
 
@@ -42,6 +43,8 @@ int set_up(lua_State* L) {
   lua_pushlightuserdata(L, setup->vm);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kVm);
   lua_gc(L, LUA_GCSTOP, 0);
+  lua_pushboolean(L, setup->environment == Vm::Environment::ignored);
+  lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");  // luaopen_package looks for it
   luaL_openlibs(L);
   lua_getglobal(L, "math");
   lua_getfield(L, -1, "randomseed");
@@ -192,9 +195,9 @@ Libraries Libraries::named(const std::vector<std::string>& names) {
 
 const std::atomic<bool> Vm::kNeverRequested{false};
 
-Vm::Vm(std::initializer_list<lua_CFunction> setup) : L_(quota_.new_state()) {
+Vm::Vm(Environment environment, std::initializer_list<lua_CFunction> setup) : L_(quota_.new_state()) {
   if (!L_) throw std::bad_alloc();
-  Setup context{this, setup};
+  Setup context{this, environment, setup};
   if (lua_cpcall(L_, set_up, &context) != 0) {
     std::string message = lua_tostring(L_, -1) ? lua_tostring(L_, -1) : "out of memory";
     finalized_ = true;
@@ -218,14 +221,19 @@ Vm& Vm::of(lua_State* L) noexcept {
   return *vm;
 }
 
+bool Vm::is_memory_error(int status, std::string_view message) const noexcept {
+  return status == LUA_ERRMEM || (quota_.exceeded() && message.ends_with("not enough memory"));
+}
+
 void Vm::protect(lua_CFunction body, const void* context) {
   const int top = lua_gettop(L_);
+  quota_.reset_exceeded();
   const int status = lua_cpcall(L_, body, const_cast<void*>(context));
   if (status == 0) return;
   ErrorDetails details;
   if (lua_type(L_, -1) == LUA_TSTRING) details.message = lua_tostring(L_, -1);
   lua_settop(L_, top);
-  if (status == LUA_ERRMEM) throw LuaMemoryError(std::move(details));
+  if (is_memory_error(status, details.message)) throw LuaMemoryError(std::move(details));
   throw LuaError(std::move(details));
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lua_headers.hpp"
@@ -56,9 +57,12 @@ class Libraries {
 
 class Vm {
  public:
+  // Whether LUA_PATH and LUA_CPATH set package.path and package.cpath.
+  enum class Environment { read, ignored };
   // Makes a state with all libraries and runs `setup`, each in a protected call. std::bad_alloc if memory is
   // short.
-  explicit Vm(std::initializer_list<lua_CFunction> setup);
+  Vm(Environment environment, std::initializer_list<lua_CFunction> setup);
+  explicit Vm(std::initializer_list<lua_CFunction> setup) : Vm(Environment::ignored, setup) {}
   ~Vm();  // runs the finalizers that have not run, and gives back the memory
   Vm(const Vm&) = delete;
   Vm& operator=(const Vm&) = delete;
@@ -69,6 +73,10 @@ class Vm {
 
   // The Vm of a state or coroutine.
   static Vm& of(lua_State* L) noexcept;
+
+  // Whether an error is one of memory. LuaJIT's parser and coroutine.wrap hand it on as a plain string, so
+  // that the status does not tell it there.
+  bool is_memory_error(int status, std::string_view message) const noexcept;
 
   // Runs `body` with `context` as its light userdata argument, in a protected call: Lua errors become C++
   // exceptions (LuaMemoryError or LuaError).

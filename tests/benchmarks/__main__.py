@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [TOPIC ...]: ours, what it is measured against in the same run, the ratio, the goal.
+"""python -m tests.benchmarks [TOPIC ...]: ours, the floor or a peer in the same run, the ratio, the goal.
 
 Needs the installed package, cmake and a C++ compiler. The machine should do nothing else meanwhile.
 """

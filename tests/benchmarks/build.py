@@ -16,11 +16,12 @@ KERNELS = Path(__file__).with_name("kernels")
 
 @cache
 def folder() -> Path:
-    """Where the C++ half is; built there if it is not, unless OSTHREAD_BENCHMARKS_BUILD names a build folder."""
+    """Where the C++ half is: in the build folder OSTHREAD_BENCHMARKS_BUILD, or built now by the preset."""
     given = os.environ.get("OSTHREAD_BENCHMARKS_BUILD")
     if given:
         return Path(given) / "tests"
-    subprocess.run(["cmake", "--workflow", "--preset", "benchmarks"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    build = ["cmake", "--workflow", "--preset", "benchmarks"]
+    subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return ROOT / "build" / "benchmarks" / "tests"
 
 

@@ -41,8 +41,8 @@ def rows() -> list[Row]:
     for _ in range(100):
         interrupts.append(ours())
         kills.append(process())
+    what, peer = "Python: interrupt() to the end", "killing a process"
     return [
-        Row("Python: interrupt() to the end: median", median(interrupts), "us", "killing a process", median(kills)),
-        Row("Python: interrupt() to the end: p99", quantile(interrupts, 0.99), "us", "killing a process",
-            quantile(kills, 0.99)),
+        Row(f"{what}: median", median(interrupts), "us", peer, median(kills)),
+        Row(f"{what}: p99", quantile(interrupts, 0.99), "us", peer, quantile(kills, 0.99)),
     ]

@@ -37,9 +37,9 @@ class Samples {
   bool sorted_ = false;
 };
 
-// One line of the table, for people and for tests/benchmarks/__main__.py: fields between tabs. `peer` is empty
-// where there is nothing to compare with; the ratio is ours to the peer's. A goal begins with "<=" or ">=" and
-// bounds the ratio or, without a peer, the figure itself; empty: none.
+// One line of the table, for people and for tests/benchmarks/__main__.py: fields between tabs. `peer` is
+// empty where there is nothing to compare with; the ratio is ours to the peer's. A goal begins with "<=" or
+// ">=" and bounds the ratio or, without a peer, the figure itself; empty: none.
 inline void print_row(const std::string& what, double ours, const std::string& unit, const std::string& peer,
                       double peers, const std::string& goal) {
   std::printf("%s\t%.6g\t%s\t%s\t%.6g\t%s\n", what.c_str(), ours, unit.c_str(), peer.c_str(), peers,

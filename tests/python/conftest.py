@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -109,18 +110,31 @@ class Finished(NamedTuple):
 
 
 class Script:
-    """A Python program in a process of its own."""
+    """A Python program in a process group of its own, which is killed when it takes too long."""
 
     def __init__(self, source: str, *options: str) -> None:
+        self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  end() closes it
         self.process = subprocess.Popen(
             [sys.executable, *options, "-c", source],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr,
             text=True,
             encoding="utf-8",
+            start_new_session=True,
         )
         self._said = ""
+        self._late = threading.Event()
+        self._timer = threading.Timer(PATIENCE, self._give_up)
+        self._timer.start()
+
+    def _give_up(self) -> None:
+        self._late.set()
+        self._kill()
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def wait_for(self, line: str) -> None:
         """Return when the program has printed this line."""
@@ -135,21 +149,29 @@ class Script:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
 
-    def finish(self, timeout: float = PATIENCE) -> Finished:
-        """Its end, which must come within the time."""
-        try:
-            out, err = self.process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            out, err = self.process.communicate()
-            pytest.fail(f"it did not end within {timeout} s; stdout: {self._said + out}\nstderr: {err}")
-        return Finished(self.process.returncode, self._said + out, err)
+    def finish(self) -> Finished:
+        """Its end, which must come in time."""
+        assert self.process.stdin
+        assert self.process.stdout
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self._said += self.process.stdout.read()
+        returncode = self.process.wait()
+        self._timer.cancel()
+        self._stderr.seek(0)
+        finished = Finished(returncode, self._said, self._stderr.read())
+        assert not self._late.is_set(), f"it did not end within {PATIENCE} s: {finished}"
+        return finished
 
     def end(self) -> None:
         """Leave nothing behind."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self._timer.cancel()
+        self._timer.join()
+        self._kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._stderr):
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 @pytest.fixture
@@ -170,7 +192,7 @@ def start_script() -> Iterator[Callable[..., Script]]:
 def run_script(start_script: Callable[..., Script]) -> Callable[..., Finished]:
     """Run a program to its end, within a deadline."""
 
-    def run(source: str, *options: str, timeout: float = PATIENCE) -> Finished:
-        return start_script(source, *options).finish(timeout)
+    def run(source: str, *options: str) -> Finished:
+        return start_script(source, *options).finish()
 
     return run

@@ -16,11 +16,10 @@ from collections.abc import Callable
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import osthread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import osthread
 from osthread import ConversionError, LuaFunction, LuaState, OSThread
 
 DEEP = 100_000
@@ -43,7 +42,7 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
-        return math.isnan(a) and math.isnan(b) or (a == b and math.copysign(1, a) == math.copysign(1, b))
+        return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
     if isinstance(a, list):
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
@@ -400,7 +399,9 @@ def test_shared_references_are_kept_through_a_callable() -> None:
         assert values[0] is values[1]
         return values, values[0]
 
-    assert osthread.run("local t = {} local u, v = (...)({t, t}) return u[1] == v and u[2] == v", twice) is True
+    assert (
+        osthread.run("local t = {} local u, v = (...)({t, t}) return u[1] == v and u[2] == v", twice) is True
+    )
 
 
 # --- Keys ---------------------------------------------------------------------------------------------
@@ -487,7 +488,7 @@ def test_two_strings_that_decode_to_the_same_are_an_error() -> None:
 
 
 def test_64_bit_keys_that_become_one_are_an_error(lua: LuaState) -> None:
-    with pytest.raises(ConversionError, match="two keys become one|cdata"):
+    with pytest.raises(ConversionError, match=r"two keys become one|cdata"):
         lua.execute("return {[5LL] = 1, [5] = 2}")
 
 
@@ -591,7 +592,9 @@ def test_results_of_a_callable_that_can_not_cross_are_a_lua_error() -> None:
 
 def test_arguments_of_a_callable_that_can_not_cross_are_a_lua_error() -> None:
     seen = []
-    text = osthread.run("local f = ... return tostring(select(2, pcall(f, 1, {cb = io.stdout})))", seen.append)
+    text = osthread.run(
+        "local f = ... return tostring(select(2, pcall(f, 1, {cb = io.stdout})))", seen.append
+    )
     assert "args[2].cb" in text
     assert seen == []
 
@@ -611,7 +614,9 @@ def test_container_that_changes_while_it_crosses_does_no_harm() -> None:
         "for _ in range(50):\n"
         "    table = {}; table.update((i, [Clear(table)]) for i in range(100))\n"
         "    table[100] = Clear(table)\n"
-        "    values = []; values.extend([[i], Clear(values)] for i in range(100)); values[0] = Clear(values)\n"
+        "    values = []\n"
+        "    values.extend([[i], Clear(values)] for i in range(100))\n"
+        "    values[0] = Clear(values)\n"
         "    for victim in (table, values):\n"
         "        try: osthread.run('return ...', victim)\n"
         "        except (osthread.ConversionError, RuntimeError): pass\n"
@@ -623,7 +628,11 @@ def test_container_that_changes_while_it_crosses_does_no_harm() -> None:
 def in_subprocess(code: str) -> str:
     """What the code prints in an interpreter of its own, which must end well."""
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-X", "faulthandler", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -724,7 +733,9 @@ def test_one_callable_runs_on_several_threads_at_once() -> None:
     assert sorted(thread.result(30) for thread in threads) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, StopIteration, osthread.LuaError])
+@pytest.mark.parametrize(
+    "kind", [ValueError, KeyboardInterrupt, SystemExit, StopIteration, osthread.LuaError]
+)
 def test_exception_of_a_callable_comes_out_as_the_same_object(kind: type[BaseException]) -> None:
     error = kind("mine")
 
@@ -769,7 +780,9 @@ def test_callable_is_not_kept_longer_than_the_thread() -> None:
         pass
     thread.result()
     del target, thread
-    with LuaState() as state:  # gives the dropped references a chance to be dropped: they go by the main thread
+    with (
+        LuaState() as state
+    ):  # gives the dropped references a chance to be dropped: they go by the main thread
         state.execute("")
     gc.collect()
     assert gone() is None
@@ -787,6 +800,21 @@ def test_osthread_is_a_value() -> None:
         assert "sleeper" in text
         assert table["t"] is sleeper
     assert sleeper.status == "stopped"
+
+
+def test_thread_is_known_from_its_first_instruction() -> None:
+    """However soon the chunk asks, the OSThread that is being constructed is the answer."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    code = "local see = ... see(require('osthread').self())"
+    try:
+        for _ in range(700):
+            seen: list = []
+            with OSThread(code, lambda own, seen=seen: seen.extend([own, osthread.current()])) as thread:
+                pass
+            assert seen == [thread, thread]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_lua_function_is_a_value() -> None:

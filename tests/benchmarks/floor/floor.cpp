@@ -32,6 +32,16 @@ pthread_t start(void* (*routine)(void*), const char* code) {
   return thread;
 }
 
+void* run_lua_thread(void* code) {
+  lua_State* L = luaL_newstate();
+  lua_gc(L, LUA_GCSTOP, 0);
+  luaL_openlibs(L);
+  lua_gc(L, LUA_GCRESTART, -1);
+  if (luaL_loadstring(L, static_cast<const char*>(code)) == 0) lua_pcall(L, 0, 0, 0);
+  lua_close(L);
+  return nullptr;
+}
+
 std::atomic<int> asleep{0};
 
 int sleep_for_ever(lua_State*) {
@@ -51,26 +61,16 @@ void* sleeper(void*) {
 
 }  // namespace
 
-void* floor_routine(void* code) {
-  lua_State* L = luaL_newstate();
-  lua_gc(L, LUA_GCSTOP, 0);
-  luaL_openlibs(L);
-  lua_gc(L, LUA_GCRESTART, -1);
-  if (luaL_loadstring(L, static_cast<const char*>(code)) == 0) lua_pcall(L, 0, 0, 0);
-  lua_close(L);
-  return nullptr;
-}
-
 double floor_start(const char* code) {
   const Clock::time_point begin = Clock::now();
-  pthread_join(start(floor_routine, code), nullptr);
+  pthread_join(start(run_lua_thread, code), nullptr);
   return microseconds_since(begin);
 }
 
 double floor_burst(int count, const char* code) {
   const Clock::time_point begin = Clock::now();
   std::vector<pthread_t> threads;
-  for (int i = 0; i < count; ++i) threads.push_back(start(floor_routine, code));
+  for (int i = 0; i < count; ++i) threads.push_back(start(run_lua_thread, code));
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
   return microseconds_since(begin);
 }

@@ -1,0 +1,225 @@
+"""The program's end, with threads in every state: it comes, in time, without a word from the C++ runtime."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="looks at POSIX exit statuses")
+
+HEAD = """
+import os, signal, sys, threading, time
+from osthread import OSThread, LuaState, run
+
+started = threading.Event()
+
+def start(code, **options):
+    options.setdefault("globals", {})["started"] = started.set
+    thread = OSThread("started() " + code, grace=0.05, **options)
+    started.wait(30)
+    started.clear()
+    return thread
+"""
+LOOP = "while true do end"
+SLEEP = "require('osthread').sleep(1e9)"
+
+# What there is at the end. None of them ends by itself.
+ENDLESS = {
+    "running": f"t = start({LOOP!r}, on_exit='terminate')",
+    "swallowing": "t = start('while true do pcall(load(\"while true do end\")) end', on_exit='terminate')",
+    "sleeping": f"t = start({SLEEP!r}, on_exit='terminate')",
+    "suspended": f"t = OSThread({LOOP!r}, suspended=True)",
+    "suspended terminate": f"t = OSThread({LOOP!r}, suspended=True, on_exit='terminate')",
+    "detached": f"t = start({LOOP!r}); t.detach(); del t",
+    "detached by option": f"start({LOOP!r}, on_exit='detach')",
+    "detached, calling Python": "start('while true do f() end', on_exit='detach', globals={'f': list})",
+    "calling Python": "t = start('while true do f() end', on_exit='terminate', globals={'f': lambda: None})",
+    "printing": "t = start('while true do print(1) end', on_exit='terminate', stdout=lambda text: None)",
+    "in a cycle": f"t = [start({LOOP!r}, on_exit='terminate')]; t.append(t)",
+    "many": f"t = [start({LOOP!r}, on_exit='terminate') for _ in range(20)]",
+}
+JOINED = {
+    "running": "t = start('for i = 1, 1e7 do end print(\"ended\")')",
+    "sleeping": 't = start(\'require("osthread").sleep(0.1) print("ended")\')',
+    "calling Python": "t = start('for i = 1, 1e4 do f() end print(\"ended\")', globals={'f': lambda: None})",
+    "waiting in Python": "t = start('f() print(\"ended\")', globals={'f': lambda: time.sleep(0.1)})",
+}
+ENDINGS = {
+    "normal": ("", 0),
+    "sys.exit": ("sys.exit(3)", 3),
+    "exception": ("raise KeyError('mine')", 1),
+    "SystemExit with a message": ("sys.exit('message')", 1),
+}
+BAD = ("terminate called", "Fatal Python error", "Segmentation", "core dumped", "pybind11", "std::")
+
+
+def clean(stderr: str) -> None:
+    """Nothing of the C++ runtime, nothing of an interpreter in trouble."""
+    assert not [words for words in BAD if words in stderr], stderr
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("state", ENDLESS)
+def test_endless_threads_do_not_keep_the_program(state, ending, run_script) -> None:
+    code, status = ENDINGS[ending]
+    before = time.monotonic()
+    returncode, _, stderr = run_script(f"{HEAD}\n{ENDLESS[state]}\n{code}")
+    assert returncode == status, stderr
+    assert time.monotonic() - before < 20
+    clean(stderr)
+    lines = [line for line in stderr.splitlines() if "KeyError" in line or line == "message"]
+    if ending in ("normal", "sys.exit"):
+        assert stderr == ""
+    else:
+        assert len(lines) == 1
+
+
+@pytest.mark.parametrize("ending", ["normal", "sys.exit"])
+@pytest.mark.parametrize("state", JOINED)
+def test_joined_threads_are_waited_for(state, ending, run_script) -> None:
+    code, status = ENDINGS[ending]
+    returncode, stdout, stderr = run_script(f"{HEAD}\n{JOINED[state]}\n{code}")
+    assert (returncode, stderr) == (status, "")
+    assert stdout == "ended\n"
+
+
+@pytest.mark.parametrize("code", [LOOP, SLEEP])
+def test_after_an_uncaught_exception_joined_threads_are_terminated(code, run_script) -> None:
+    returncode, _, stderr = run_script(f"{HEAD}\nt = start({code!r})\nraise KeyError('mine')")
+    assert returncode == 1
+    assert stderr.splitlines()[-1] == "KeyError: 'mine'"
+    clean(stderr)
+
+
+def test_a_suspended_thread_never_runs(run_script) -> None:
+    script = f"{HEAD}\nt = OSThread('print(1)', suspended=True)"
+    assert run_script(script) == (0, "", "")
+
+
+def test_a_thread_in_a_python_callable_that_never_returns_is_left_behind(run_script) -> None:
+    """It asks for the GIL of an interpreter that is no more: nothing may come of it."""
+    script = f"""{HEAD}
+t = start("f()", on_exit="terminate", globals={{"f": lambda: time.sleep(1e6)}})
+"""
+    returncode, stdout, stderr = run_script(script)
+    assert (returncode, stdout) == (0, "")
+    clean(stderr)
+
+
+def test_a_thread_that_comes_back_from_python_during_the_end(run_script) -> None:
+    script = f"""{HEAD}
+def f():
+    time.sleep(0.01)
+
+threads = [start("while true do pcall(f) end", on_exit="detach", globals={{"f": f}}) for _ in range(10)]
+"""
+    returncode, stdout, stderr = run_script(script)
+    assert (returncode, stdout) == (0, "")
+    clean(stderr)
+
+
+def test_threads_started_by_atexit_functions_are_ended_too(run_script) -> None:
+    script = f"""{HEAD}
+import atexit
+
+def late():
+    global t
+    t = start({LOOP!r}, on_exit="terminate")
+    print(run("return 42"))
+
+atexit.register(late)
+"""
+    assert run_script(script) == (0, "42\n", "")
+
+
+def test_threads_that_python_threads_wait_for(run_script) -> None:
+    """A non-daemon Python thread joins an OSThread: the program ends after both."""
+    script = f"""{HEAD}
+t = start("require('osthread').sleep(0.1) return 42")
+threading.Thread(target=lambda: print(t.result())).start()
+"""
+    assert run_script(script) == (0, "42\n", "")
+
+
+def test_daemon_threads_in_lua_calls_at_the_end(run_script) -> None:
+    script = f"""{HEAD}
+state = LuaState(globals={{"started": started.set}})
+threading.Thread(target=lambda: state.execute("started() while true do end"), daemon=True).start()
+started.wait(30)
+"""
+    returncode, stdout, stderr = run_script(script)
+    assert (returncode, stdout) == (0, "")
+    clean(stderr)
+
+
+def test_an_error_nobody_asked_for_is_reported_at_the_end(run_script) -> None:
+    returncode, stdout, stderr = run_script(f"{HEAD}\nt = start('error(\"mine\", 0)')")
+    assert (returncode, stdout) == (0, "")
+    assert "mine" in stderr
+    assert "nobody asked for" in stderr
+    clean(stderr)
+
+
+@pytest.mark.parametrize("state", ["running", "sleeping", "suspended", "detached", "calling Python"])
+def test_sigterm_ends_the_process_as_it_always_does(state, start_script) -> None:
+    script = start_script(f"{HEAD}\n{ENDLESS[state]}\nprint('ready', flush=True)\ntime.sleep(1e6)")
+    script.wait_for("ready")
+    script.process.terminate()
+    returncode, _, stderr = script.finish()
+    assert (returncode, stderr) == (-signal.SIGTERM, "")
+
+
+@pytest.mark.parametrize("state", ["running", "sleeping", "detached", "calling Python"])
+def test_sigterm_turned_into_sys_exit(state, start_script) -> None:
+    script = start_script(
+        f"{HEAD}\n{ENDLESS[state]}\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "print('ready', flush=True)\ntime.sleep(1e6)"
+    )
+    script.wait_for("ready")
+    script.process.terminate()
+    returncode, _, stderr = script.finish()
+    assert (returncode, stderr) == (7, "")
+
+
+@pytest.mark.parametrize("state", ENDLESS)
+def test_os_exit_ends_the_process_at_once(state, run_script) -> None:
+    returncode, _, stderr = run_script(f"{HEAD}\n{ENDLESS[state]}\nos._exit(5)")
+    assert (returncode, stderr) == (5, "")
+
+
+def test_no_callback_runs_after_the_end(run_script) -> None:
+    """What Python would be called for by a thread that was left behind is not called."""
+    script = f"""{HEAD}
+import atexit
+ended = []
+
+def f():
+    if ended:
+        os.write(2, b"called after the end")
+
+class Last:
+    def __del__(self, ended=ended):
+        ended.append(1)
+
+sys.last = Last()
+start("while true do f() end", on_exit="detach", globals={{"f": f}})
+"""
+    returncode, stdout, stderr = run_script(script)
+    assert (returncode, stdout, stderr) == (0, "", "")
+
+
+def test_modules_that_hold_threads_in_globals_and_callables_end_cleanly(run_script) -> None:
+    script = f"""{HEAD}
+class Node:
+    def __call__(self):
+        return self.thread.status
+
+node = Node()
+node.thread = start("while true do node() end", on_exit="terminate", globals={{"node": node}})
+finished = [OSThread("return 1") for _ in range(10)]
+state = LuaState(globals={{"node": node}})
+"""
+    assert run_script(script) == (0, "", "")
