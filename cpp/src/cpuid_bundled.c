@@ -1,5 +1,7 @@
-/* LuaJIT asks the processor what it is for every lua_State. In a virtual machine each CPUID leaves the guest: a third of what
-** making a state costs. The answer never changes, so it is asked once; the linker sends LuaJIT's calls here (--wrap). */
+/* LuaJIT asks the processor what it is for every lua_State. In a virtual machine each CPUID leaves the guest:
+*a third of what
+** making a state costs. The answer never changes, so it is asked once; the linker sends LuaJIT's calls here
+*(--wrap). */
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,11 +19,10 @@ typedef struct {
 
 static Answer answers[kLeaves];
 
-int __wrap_lj_vm_cpuid(uint32_t leaf, uint32_t registers[4])
-{
+int __wrap_lj_vm_cpuid(uint32_t leaf, uint32_t registers[4]) {
   int status;
   int expected = kUnknown;
-  Answer *answer;
+  Answer* answer;
   if (leaf >= kLeaves) return __real_lj_vm_cpuid(leaf, registers);
   answer = &answers[leaf];
   /* Acquire, with the release below: who sees kKnown sees the registers. */

@@ -1,21 +1,20 @@
 /* Compiled against the private headers of the LuaJIT that is linked in, whose functions these are. */
 #include "state_end.h"
 
-#include "lj_obj.h"
 #include "lj_alloc.h"
 #include "lj_dispatch.h"
 #include "lj_func.h"
 #include "lj_gc.h"
 #include "lj_jit.h"
 #include "lj_mcode.h"
+#include "lj_obj.h"
 #include "lj_trace.h"
 #include "lj_vm.h"
 
 /* A finalizer may make more objects with finalizers; LuaJIT gives up after as many rounds. */
 enum { kMostRounds = 10 };
 
-static TValue *finalize_all(lua_State *L, lua_CFunction unused, void *ud)
-{
+static TValue* finalize_all(lua_State* L, lua_CFunction unused, void* ud) {
   (void)unused;
   (void)ud;
   lj_gc_finalize_cdata(L);
@@ -23,9 +22,8 @@ static TValue *finalize_all(lua_State *L, lua_CFunction unused, void *ud)
   return NULL;
 }
 
-void osthread_run_finalizers(lua_State *L)
-{
-  global_State *g = G(L);
+void osthread_run_finalizers(lua_State* L) {
+  global_State* g = G(L);
   int done = 0;
   L = mainthread(g);
   setgcrefnull(g->cur_L);
@@ -48,12 +46,11 @@ void osthread_run_finalizers(lua_State *L)
   }
 }
 
-void osthread_discard_state(lua_State *L, void *arena)
-{
+void osthread_discard_state(lua_State* L, void* arena) {
   lj_mcode_free(L2J(L));
   lj_alloc_destroy(arena);
 }
 
-void osthread_leave_hook(lua_State *L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }
+void osthread_leave_hook(lua_State* L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }
 
 int osthread_has_arena(void) { return 1; }

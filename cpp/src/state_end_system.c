@@ -1,14 +1,14 @@
-/* A LuaJIT of the system has no private headers to offer: the state is closed, which runs the finalizers too. */
+/* A LuaJIT of the system has no private headers to offer: the state is closed, which runs the finalizers too.
+ */
 #include "state_end.h"
 
-void osthread_run_finalizers(lua_State *L) { (void)L; }
+void osthread_run_finalizers(lua_State* L) { (void)L; }
 
-void osthread_discard_state(lua_State *L, void *arena)
-{
+void osthread_discard_state(lua_State* L, void* arena) {
   (void)arena;
   lua_close(L);
 }
 
-void osthread_leave_hook(lua_State *L) { (void)L; }
+void osthread_leave_hook(lua_State* L) { (void)L; }
 
 int osthread_has_arena(void) { return 0; }

@@ -49,7 +49,9 @@ class ThreadFuture(concurrent.futures.Future[Any]):
         if error is None:
             self.set_result(results())
         elif self._asked and type(error) is Stopped:
-            cancelled = CancelledStopped(error.message, stage=error.stage, thread=error.thread, frames=error.frames)
+            cancelled = CancelledStopped(
+                error.message, stage=error.stage, thread=error.thread, frames=error.frames
+            )
             self.set_exception(cancelled)
         else:
             self.set_exception(error)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Protocol, TypedDict, Union
+from typing import Any, Literal, Protocol, TypedDict
 
 __all__ = ["StateOptions", "TextStream", "ThreadOptions", "check_state", "check_thread", "prepare"]
 
@@ -16,8 +17,8 @@ class TextStream(Protocol):
     def write(self, text: str, /) -> Any: ...
 
 
-Output = Union[TextStream, Callable[[str], Any], None]
-Libraries = Union[Literal["all", "safe"], Iterable[str]]
+Output = TextStream | Callable[[str], Any] | None
+Libraries = Literal["all", "safe"] | Iterable[str]
 
 
 class StateOptions(TypedDict, total=False):
@@ -70,6 +71,7 @@ class ThreadOptions(StateOptions, total=False):
     """CPU numbers it may run on; all."""
 
 
+_LEAST_MEMORY = 65536  # what a chunk and its error need
 _STATE = frozenset(StateOptions.__annotations__)
 _THREAD = frozenset(ThreadOptions.__annotations__) | _STATE
 
@@ -87,12 +89,11 @@ def check_thread(options: Mapping[str, Any]) -> dict[str, Any]:
     if checked.get("priority") is not None:
         _one_of(checked, "priority", ("low", "normal", "high"))
     for name in ("name", "chunk_name"):
-        if checked.get(name) is not None and not isinstance(checked[name], str):
-            raise TypeError(f"{name} must be a str, not {type(checked[name]).__name__}")
+        _text(checked, name)
     _whole(checked, "stack_size")
     _whole(checked, "max_threads")
     if checked.get("affinity") is not None:
-        checked["affinity"] = sorted({int(cpu) for cpu in checked["affinity"]})
+        checked["affinity"] = _cpus(checked["affinity"])
         if not checked["affinity"]:
             raise ValueError("affinity names no CPU")
     return checked
@@ -124,11 +125,16 @@ def _check(options: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     if checked.get("grace", 0) is None:
         del checked["grace"]
     _whole(checked, "memory_limit")
+    if checked.get("memory_limit") is not None and checked["memory_limit"] < _LEAST_MEMORY:
+        raise ValueError(
+            f"memory_limit must be at least {_LEAST_MEMORY} bytes, not {checked['memory_limit']}"
+        )
+    for name in ("jit", "bytecode", "suspended"):
+        _flag(checked, name)
+    for name in ("path", "cpath"):
+        _text(checked, name)
     if "libraries" in checked:
-        libraries = checked["libraries"]
-        checked["libraries"] = [libraries] if isinstance(libraries, str) else [str(name) for name in libraries]
-        if isinstance(libraries, str) and libraries not in ("all", "safe"):
-            raise ValueError(f'libraries must be "all", "safe" or a collection of names, not {libraries!r}')
+        checked["libraries"] = _libraries(checked["libraries"])
     for name in ("globals", "modules"):
         if checked.get(name) is not None:
             checked[name] = _mapping(name, checked[name])
@@ -136,13 +142,43 @@ def _check(options: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
         for module, source in checked["modules"].items():
             if not isinstance(source, (str, bytes)):
                 raise TypeError(f"modules[{module!r}] must be Lua source, not {type(source).__name__}")
-    encoding = checked.get("encoding")
-    if encoding is not None:
-        "".encode(encoding)  # LookupError names an unknown one
+    _text(checked, "encoding")
+    if checked.get("encoding") is not None:
+        try:
+            codecs.lookup(checked["encoding"])
+        except LookupError:
+            raise ValueError(f"encoding: there is none called {checked['encoding']!r}") from None
     stdout = checked.get("stdout")
     if stdout is not None and not callable(stdout) and not hasattr(stdout, "write"):
         raise TypeError(f"stdout must be a text stream or a callable, not {type(stdout).__name__}")
     return checked
+
+
+def _libraries(libraries: Any) -> list[str]:
+    if isinstance(libraries, str):
+        if libraries not in ("all", "safe"):
+            raise ValueError(f'libraries must be "all", "safe" or a collection of names, not {libraries!r}')
+        return [libraries]
+    if not isinstance(libraries, Iterable) or isinstance(libraries, (bytes, Mapping)):
+        raise TypeError(f'libraries must be "all", "safe" or a collection of names, not {libraries!r}')
+    names = list(libraries)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"libraries: the name {name!r} must be a str")
+    return names
+
+
+def _cpus(cpus: Any) -> list[int]:
+    if not isinstance(cpus, Iterable) or isinstance(cpus, (str, bytes)):
+        raise TypeError(f"affinity must be a set of CPU numbers, not {cpus!r}")
+    numbers = set()
+    for cpu in cpus:
+        if isinstance(cpu, bool) or not hasattr(cpu, "__index__"):
+            raise TypeError(f"affinity: the CPU number {cpu!r} must be an int")
+        if not 0 <= cpu.__index__() < 2**31:
+            raise ValueError(f"affinity: there is no CPU {cpu!r}")
+        numbers.add(cpu.__index__())
+    return sorted(numbers)
 
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:
@@ -151,6 +187,7 @@ def _mapping(name: str, value: Any) -> dict[str, Any]:
     for key in value:
         if not isinstance(key, str):
             raise TypeError(f"{name}: the name {key!r} must be a str")
+        _text({name: key}, name)
     return dict(value)
 
 
@@ -158,14 +195,14 @@ def _seconds(options: dict[str, Any], name: str) -> None:
     value = options.get(name)
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        try:
-            value = float(value)  # what has __float__, such as a NumPy scalar
-        except (TypeError, ValueError):
-            raise TypeError(f"{name} must be seconds, not {type(value).__name__}") from None
-    if not value >= 0:
+    if isinstance(value, (bool, str)) or (
+        not hasattr(value, "__float__") and not hasattr(value, "__index__")
+    ):
+        raise TypeError(f"{name} must be seconds, not {type(value).__name__}")
+    seconds = float(value)
+    if not seconds >= 0:
         raise ValueError(f"{name} must be 0 or more seconds, not {value!r}")
-    options[name] = float(value)
+    options[name] = seconds
 
 
 def _whole(options: dict[str, Any], name: str) -> None:
@@ -174,9 +211,27 @@ def _whole(options: dict[str, Any], name: str) -> None:
         return
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if value.__index__() < 0:
-        raise ValueError(f"{name} must be 0 or more, not {value!r}")
-    options[name] = value.__index__()
+    whole = value.__index__()
+    if not 0 <= whole < 2**63:
+        raise ValueError(f"{name} must be from 0 to 2**63 - 1, not {value!r}")
+    options[name] = whole
+
+
+def _flag(options: dict[str, Any], name: str) -> None:
+    if name in options and not isinstance(options[name], bool):
+        raise TypeError(f"{name} must be True or False, not {options[name]!r}")
+
+
+def _text(options: dict[str, Any], name: str) -> None:
+    value = options.get(name)
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds lone surrogates, which no name can: {value!r}") from None
 
 
 def _one_of(options: dict[str, Any], name: str, values: tuple[str, ...]) -> None:
@@ -185,7 +240,7 @@ def _one_of(options: dict[str, Any], name: str, values: tuple[str, ...]) -> None
 
 
 def _current_stdout() -> Callable[[str], Any] | None:
-    stream = sys.stdout
+    stream: Any = sys.stdout
     if stream is None:
         return lambda text: None  # pythonw: print goes nowhere
     if stream is sys.__stdout__ and _is_descriptor_one(stream):

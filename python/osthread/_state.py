@@ -13,7 +13,7 @@ from ._options import StateOptions, check_state, code_parts, prepare
 try:
     from typing import Unpack
 except ImportError:  # Python 3.10: only type checkers ask
-    Unpack = tuple  # type: ignore[assignment,misc]
+    Unpack = tuple  # type: ignore[assignment]
 
 __all__ = ["LuaState", "StateStatistics"]
 
@@ -94,7 +94,9 @@ class LuaState(_core.State):
 
     def kill(self) -> bool:
         """Not to be had in this version: ``NotImplementedError``."""
-        raise NotImplementedError("kill() can't be had in this build: see osthread.features(); use interrupt()")
+        raise NotImplementedError(
+            "kill() can't be had in this build: see osthread.features(); use interrupt()"
+        )
 
     def statistics(self) -> StateStatistics:
         """Memory, now and at most."""

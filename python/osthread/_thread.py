@@ -22,7 +22,7 @@ from .errors import Frame, LuaError, Stopped, ThreadAbandonedWarning
 try:
     from typing import Unpack
 except ImportError:  # Python 3.10: only type checkers ask
-    Unpack = tuple  # type: ignore[assignment,misc]
+    Unpack = tuple  # type: ignore[assignment]
 
 __all__ = ["OSThread", "Status", "ThreadStatistics", "current", "enumerate", "run"]
 
@@ -147,7 +147,9 @@ class OSThread(_core.Thread):
         if frames is None:
             if self._ended():
                 return []
-            raise WaitTimeoutError(f"{self!r} runs no Lua just now: it is in a C function or a Python callable")
+            raise WaitTimeoutError(
+                f"{self!r} runs no Lua just now: it is in a C function or a Python callable"
+            )
         return list(frames)
 
     def statistics(self) -> ThreadStatistics:
@@ -397,7 +399,9 @@ class OSThread(_core.Thread):
             if not self._fetched:
                 self._report_end(f"{text}: {advice}")
             self._terminate_later()
-            warnings.warn(f"{text}; {advice}", ResourceWarning, stacklevel=2, source=self)  # last: it may raise
+            warnings.warn(
+                f"{text}; {advice}", ResourceWarning, stacklevel=2, source=self
+            )  # last: it may raise
         elif not self._fetched and self._error_unreported():
             error = self._error()
             if error is not None:

@@ -67,8 +67,9 @@ TEST_CASE("a deadline that passed during the last call does not end the next") {
   int timeouts = 0;
   for (int i = 0; i < 300; ++i) {
     try {  // ends at about its limit, now before, now after
-      state.execute("local o = require 'osthread' local till = o.now() + 0.0019 + ... while o.now() < till do end",
-                    {i % 20 * 1e-5});
+      state.execute(
+          "local o = require 'osthread' local till = o.now() + 0.0019 + ... while o.now() < till do end",
+          {i % 20 * 1e-5});
     } catch (const LuaTimeout&) {
       ++timeouts;
     }
@@ -114,8 +115,10 @@ TEST_CASE("a function that the state calls may read and write globals, and run n
   const Value runs = function([&] { return state.eval("1"); });
   const Value closes = function([&] { state.close(); });
   CHECK(state.execute("return (...)() + 1", {reads}).at(0).as<int>() == 6);
-  CHECK(state.execute("local f = ... local r = {coroutine.wrap(function(a, b) f(7) return a, b, n end)(1, 2)} return unpack(r)",
-                      {writes})
+  CHECK(state
+            .execute("local f = ... local r = {coroutine.wrap(function(a, b) f(7) return a, b, n end)(1, 2)} "
+                     "return unpack(r)",
+                     {writes})
             .at(2)
             .as<int>() == 7);
   CHECK_THROWS_AS(state.execute("(...)()", {runs}), std::logic_error);
@@ -146,7 +149,8 @@ TEST_CASE("close runs the finalizers once; then everything but closed() and stat
   int ran = 0;
   LuaState state;
   state.set("ran", function([&ran] { ++ran; }));
-  state.execute("local u = newproxy(true) local ran = ran getmetatable(u).__gc = function() ran() end keep = u");
+  state.execute(
+      "local u = newproxy(true) local ran = ran getmetatable(u).__gc = function() ran() end keep = u");
   CHECK_FALSE(state.closed());
   state.close();
   state.close();

@@ -89,49 +89,56 @@ TEST_CASE("elements in the hash part are elements all the same") {
 }
 
 TEST_CASE("cycles and shared references cross both ways, several results sharing too") {
-  const Values results =
-      lua("local a, b = {}, {} a.b, b.a, a.self = b, a, a return a, b, {a, b, a}");
+  const Values results = lua("local a, b = {}, {} a.b, b.a, a.self = b, a, a return a, b, {a, b, a}");
   CHECK(&results.at(0).get("b").table() == &results.at(1).table());
   CHECK(&results.at(2).elements()[0].table() == &results.at(2).elements()[2].table());
-  const Values checked =
-      lua("local a, b, list = ... return a.b == b and b.a == a and a.self == a and list[1] == a and list[2] == b", results);
+  const Values checked = lua(
+      "local a, b, list = ... return a.b == b and b.a == a and a.self == a and list[1] == a and list[2] == b",
+      results);
   CHECK(checked.at(0).as<bool>());
 }
 
 TEST_CASE("a table 100,000 deep crosses both ways") {
-  const Value deep = lua("local t = {} local r = t for i = 1, 100000 do t[1] = {} t = t[1] end return r").at(0);
-  CHECK(lua("local t, n = ..., 0 while t[1] do t = t[1] n = n + 1 end return n", {deep}).at(0).as<int>() == 100'000);
+  const Value deep =
+      lua("local t = {} local r = t for i = 1, 100000 do t[1] = {} t = t[1] end return r").at(0);
+  CHECK(lua("local t, n = ..., 0 while t[1] do t = t[1] n = n + 1 end return n", {deep}).at(0).as<int>() ==
+        100'000);
 }
 
 TEST_CASE("a chain of 10,000 functions, each an upvalue of the next, crosses") {
-  const Value chain =
-      lua("local f = function() return 0 end for i = 1, 10000 do local g = f f = function() return g end end return f").at(0);
-  CHECK(lua("local f, n = ..., 0 while f() ~= 0 do f = f() n = n + 1 end return n", {chain}).at(0).as<int>() == 10'000);
+  const Value chain = lua("local f = function() return 0 end for i = 1, 10000 do local g = f f = function() "
+                          "return g end end return f")
+                          .at(0);
+  CHECK(
+      lua("local f, n = ..., 0 while f() ~= 0 do f = f() n = n + 1 end return n", {chain}).at(0).as<int>() ==
+      10'000);
 }
 
 TEST_CASE("functions keep upvalues, recursion, and the library's functions") {
-  const Value even = lua(
-                         "local even, odd\n"
+  const Value even = lua("local even, odd\n"
                          "function even(n) if n == 0 then return true end return odd(n - 1) end\n"
                          "function odd(n) if n == 0 then return false end return even(n - 1) end\n"
                          "return even")
                          .at(0);
   CHECK(lua("return (...)(10)", {even}).at(0).as<bool>());
   CHECK(lua("return (...)(2.7)", {lua("return math.floor").at(0)}).at(0).as<int>() == 2);
-  const Value uses = lua("local string, t = string, {3} return function() return string.rep('x', t[1]) end").at(0);
+  const Value uses =
+      lua("local string, t = string, {3} return function() return string.rep('x', t[1]) end").at(0);
   CHECK(lua("return (...)()", {uses}).at(0).as<std::string>() == "xxx");
 }
 
 TEST_CASE("a function whose upvalue is the module osthread runs in every state") {
-  const Value asks = lua("local o = require 'osthread' return function() return o.stop_requested() end").at(0);
+  const Value asks =
+      lua("local o = require 'osthread' return function() return o.stop_requested() end").at(0);
   CHECK_FALSE(lua("return (...)()", {asks}).at(0).as<bool>());
   OSThread thread(asks);
   CHECK_FALSE(thread.result().at(0).as<bool>());
 }
 
 TEST_CASE("a function whose upvalue is string.buffer runs in every state") {
-  const Value writes =
-      lua("local buffer = require 'string.buffer' return function() return buffer.new():put('x', 1):tostring() end").at(0);
+  const Value writes = lua("local buffer = require 'string.buffer' return function() return "
+                           "buffer.new():put('x', 1):tostring() end")
+                           .at(0);
   CHECK(lua("return (...)()", {writes}).at(0).as<std::string>() == "x1");
 }
 
@@ -146,24 +153,25 @@ TEST_CASE("what can't cross is refused by its place") {
 }
 
 TEST_CASE("metatables stay behind, and no metamethod runs while values are copied") {
-  const Values results = lua(
-      "local ran = 0\n"
-      "local t = setmetatable({1}, {__index = function() ran = ran + 1 end, __len = function() ran = ran + 1 return 9 end,\n"
-      "  __pairs = function() ran = ran + 1 end, __gc = function() ran = ran + 1 end})\n"
-      "return t");
+  const Values results =
+      lua("local ran = 0\n"
+          "local t = setmetatable({1}, {__index = function() ran = ran + 1 end, __len = function() ran = ran "
+          "+ 1 return 9 end,\n"
+          "  __pairs = function() ran = ran + 1 end, __gc = function() ran = ran + 1 end})\n"
+          "return t");
   CHECK(results.at(0).elements().size() == 1);
 }
 
 TEST_CASE("a finalizer that changes the table being read does no harm") {
-  const Value table = lua(
-                          "t = {}\n"
-                          "for i = 1, 2000 do\n"
-                          "  t[i] = {i}\n"
-                          "  local u = newproxy(true)\n"
-                          "  getmetatable(u).__gc = function() for k = 1, 2000, 7 do t[k] = nil end t['x' .. i] = 1 end\n"
-                          "end\n"
-                          "return t")
-                          .at(0);
+  const Value table =
+      lua("t = {}\n"
+          "for i = 1, 2000 do\n"
+          "  t[i] = {i}\n"
+          "  local u = newproxy(true)\n"
+          "  getmetatable(u).__gc = function() for k = 1, 2000, 7 do t[k] = nil end t['x' .. i] = 1 end\n"
+          "end\n"
+          "return t")
+          .at(0);
   CHECK(table.fields().size() + table.elements().size() > 0);
 }
 
@@ -184,33 +192,35 @@ TEST_CASE("more values than Lua's stack holds are an error, not a crash") {
 
 TEST_CASE("a host function called by a finalizer after its own end is an error, not a crash") {
   const Value makes = function([](const Values&) -> Values { return {function([] {})}; });
-  CHECK_NOTHROW(lua(
-      "local make = ...\n"
-      "local p, later = newproxy(true)\n"
-      "getmetatable(p).__gc = function() later() end\n"
-      "later = make()",
-      {makes}));
+  CHECK_NOTHROW(
+      lua("local make = ...\n"
+          "local p, later = newproxy(true)\n"
+          "getmetatable(p).__gc = function() later() end\n"
+          "later = make()",
+          {makes}));
 }
 
 TEST_CASE("every allocation may fail: arguments of all kinds") {
   Value nested = Value::array({1, 2, 3});
   for (int i = 0; i < 60; ++i)
-    nested = Value::map({{"list", Value::array({i, "text " + std::to_string(i), nested})}, {i, INT64_MAX - i}});
+    nested =
+        Value::map({{"list", Value::array({i, "text " + std::to_string(i), nested})}, {i, INT64_MAX - i}});
   fail_at_each_allocation("local t = ... return t", {nested, "plain", 5}, 120'000, 331);
 }
 
 TEST_CASE("every allocation may fail: results, functions and 64-bit integers") {
-  const Value function_value = lua("local a, b = {1, {2}}, 'text' return function(x) return x, a, b end").at(0);
+  const Value function_value =
+      lua("local a, b = {1, {2}}, 'text' return function(x) return x, a, b end").at(0);
   fail_at_each_allocation(
       "local f = ... local t = {} for i = 1, 300 do t[i] = {i, i .. 'x', 2LL^60 + i, f} end return t, f(t)",
       {function_value}, 400'000, 1009);
 }
 
 TEST_CASE("every allocation may fail: errors, their values and their text") {
-  for (const char* code :
-       {"local t = {} for i = 1, 100 do t[i] = {('x'):rep(100) .. i} end error(t)",
-        "local t = {} for i = 1, 1000 do t[i] = {i} end error(setmetatable(t, {__tostring = function() return ('y'):rep(1000) end}))",
-        "local t = {} for i = 1, 1000 do t[i] = {i} end error(0.123456789)"}) {
+  for (const char* code : {"local t = {} for i = 1, 100 do t[i] = {('x'):rep(100) .. i} end error(t)",
+                           "local t = {} for i = 1, 1000 do t[i] = {i} end error(setmetatable(t, {__tostring "
+                           "= function() return ('y'):rep(1000) end}))",
+                           "local t = {} for i = 1, 1000 do t[i] = {i} end error(0.123456789)"}) {
     CAPTURE(code);
     int others = 0;
     for (std::size_t i = 0; i < 200; ++i) {
@@ -230,8 +240,9 @@ TEST_CASE("every allocation may fail: errors, their values and their text") {
 TEST_CASE("every allocation may fail: host functions' arguments and results") {
   const Value echo = function([](Values args) { return args; });
   fail_at_each_allocation(
-      "local f = ... local t = {} for i = 1, 100 do t[i] = {f({i, 'x' .. i}, 2LL^60 + i, 'y' .. i)} end return t", {echo},
-      250'000, 641);
+      "local f = ... local t = {} for i = 1, 100 do t[i] = {f({i, 'x' .. i}, 2LL^60 + i, 'y' .. i)} end "
+      "return t",
+      {echo}, 250'000, 641);
 }
 
 TEST_CASE("a chunk that fills its memory to the last byte and then fails ends with an error") {

@@ -27,7 +27,8 @@ struct Allocator {
 };
 
 void fill(void* block, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) static_cast<unsigned char*>(block)[i] = static_cast<unsigned char>(i * 31);
+  for (std::size_t i = 0; i < size; ++i)
+    static_cast<unsigned char*>(block)[i] = static_cast<unsigned char>(i * 31);
 }
 
 bool holds(const void* block, std::size_t size) {
@@ -59,7 +60,8 @@ TEST_CASE("what Lua allocates is counted, and given back when it is collected") 
 TEST_CASE("growth beyond the limit fails in Lua, once and again, and the state goes on") {
   Vm vm({});
   lua_State* L = vm.state();
-  REQUIRE(luaL_loadstring(L, "t = nil collectgarbage()") == 0);  // before: at the limit nothing can be compiled
+  REQUIRE(luaL_loadstring(L, "t = nil collectgarbage()") ==
+          0);  // before: at the limit nothing can be compiled
   vm.set_memory_limit(1 << 20);
   for (int i = 0; i < 3; ++i) {
     CHECK(run(vm, "t = {} for i = 1, 1e9 do t[i] = {i} end") == LUA_ERRMEM);
@@ -70,7 +72,8 @@ TEST_CASE("growth beyond the limit fails in Lua, once and again, and the state g
     lua_pushvalue(L, 1);
     REQUIRE(lua_pcall(L, 0, 0, 0) == 0);
   }
-  CHECK(run(vm, "for i = 1, 100 do local s = ('z'):rep(1e5) .. i end") == 0);  // garbage that is never held at once
+  CHECK(run(vm, "for i = 1, 100 do local s = ('z'):rep(1e5) .. i end") ==
+        0);  // garbage that is never held at once
   CHECK_FALSE(vm.quota().exceeded());
 }
 

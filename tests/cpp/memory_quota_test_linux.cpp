@@ -27,15 +27,17 @@ void run_and_discard(const char* code) {
 
 TEST_CASE("200 discarded states leave no mapping behind, whatever became of their large blocks") {
   for (const char* code : {
-           "s = ('x'):rep(1e6)",                                                 // alive at the end
-           "for i = 1, 20 do s = ('x'):rep(1e6) .. i end",                       // the string buffer has grown
+           "s = ('x'):rep(1e6)",                            // alive at the end
+           "for i = 1, 20 do s = ('x'):rep(1e6) .. i end",  // the string buffer has grown
            "local s = ('x'):rep(2^20) .. 'y' s = nil for i = 1, 20 do collectgarbage() end",  // and shrunk
            "t = {} for i = 1, 2^17 do t[i] = i end for i = 1, 2^17 do t[i] = nil end t.x = 1 "
-           "for i = 1, 64 do t[i] = i end collectgarbage()",                     // a table's array has shrunk
+           "for i = 1, 64 do t[i] = i end collectgarbage()",  // a table's array has shrunk
            "t = {} for i = 1, 2^15 do t['k' .. i] = i end for k in pairs(t) do t[k] = nil end t.x = 1",
-           "local f for i = 1, 300 do f = loadstring('local x = ' .. i .. ' for i = 1, 100 do x = x + i end return x') "
+           "local f for i = 1, 300 do f = loadstring('local x = ' .. i .. ' for i = 1, 100 do x = x + i end "
+           "return x') "
            "f() end",  // machine code
-           "coroutine.wrap(function() local function f(n) if n > 0 then return 1 + f(n - 1) end return 0 end f(1e4) end)()",
+           "coroutine.wrap(function() local function f(n) if n > 0 then return 1 + f(n - 1) end return 0 end "
+           "f(1e4) end)()",
        }) {
     CAPTURE(code);
     for (int i = 0; i < 5; ++i) run_and_discard(code);  // what malloc and LuaJIT keep for good
@@ -47,7 +49,8 @@ TEST_CASE("200 discarded states leave no mapping behind, whatever became of thei
 
 TEST_CASE("an OSThread that breaks its memory limit leaves no mapping behind") {
   const auto run = [] {
-    OSThread thread("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e5) .. i end", {}, {.memory_limit = 4 << 20});
+    OSThread thread("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e5) .. i end", {},
+                    {.memory_limit = 4 << 20});
     CHECK_THROWS_AS((void)thread.result(), LuaMemoryError);
   };
   for (int i = 0; i < 20; ++i) run();

@@ -82,7 +82,8 @@ TEST_CASE("states made under another LUA_PATH are not handed out") {
 TEST_CASE("a limit applies to a prepared state as to any, from the moment it is handed out") {
   drain();
   prepared_states::leave_one();
-  CHECK_THROWS_AS(lua("t = {} for i = 1, 1e9 do t[i] = {} end", {}, {.memory_limit = 128 * 1024}), LuaMemoryError);
+  CHECK_THROWS_AS(lua("t = {} for i = 1, 1e9 do t[i] = {} end", {}, {.memory_limit = 128 * 1024}),
+                  LuaMemoryError);
   prepared_states::leave_one();
   LuaState state({.memory_limit = 128 * 1024});
   CHECK(state.statistics().memory < 16 * 1024);
@@ -90,7 +91,8 @@ TEST_CASE("a limit applies to a prepared state as to any, from the moment it is 
 
 TEST_CASE("what a chunk leaves behind never meets another chunk") {
   for (int i = 0; i < 20; ++i) {
-    OSThread dirty("string.format = nil G = 1 package.loaded.string = 5 debug.getregistry()[99] = 1 return G");
+    OSThread dirty(
+        "string.format = nil G = 1 package.loaded.string = 5 debug.getregistry()[99] = 1 return G");
     dirty.join();
     OSThread clean("return string.format('%d', 7), G, package.loaded.string == string");
     CHECK(clean.result().at(0).as<std::string>() == "7");

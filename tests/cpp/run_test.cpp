@@ -94,8 +94,9 @@ TEST_CASE("a stop of the outer run ends the nested ones first, each by its own e
                             "local f = ... pcall(function() f() while true do end end) while true do end"}) {
     CAPTURE(inner);
     Signal started;
-    OSThread thread("local run, f = ... local ok, e = pcall(run, f) return ok, require('osthread').is_stopped(e)",
-                    {nested(inner), started.value()}, {.grace = 20ms});
+    OSThread thread(
+        "local run, f = ... local ok, e = pcall(run, f) return ok, require('osthread').is_stopped(e)",
+        {nested(inner), started.value()}, {.grace = 20ms});
     started.wait();
     CHECK(thread.interrupt());
     REQUIRE(thread.join_for(kPatience));
@@ -181,8 +182,8 @@ TEST_CASE("how a stop ends the chunk: what it does within the grace time counts 
   CHECK(end_of((std::string(loop) + "error(e)").c_str(), 30s) == Status::stopped);
   CHECK(end_of((std::string(loop) + "error('own')").c_str(), 30s) == Status::failed);
   CHECK(end_of((std::string(loop) + "while true do end").c_str(), 20ms) == Status::stopped);
-  CHECK(end_of((std::string(loop) + "while true do pcall(function() while true do end end) end").c_str(), 20ms) ==
-        Status::stopped);
+  CHECK(end_of((std::string(loop) + "while true do pcall(function() while true do end end) end").c_str(),
+               20ms) == Status::stopped);
 }
 
 TEST_CASE("an error of the chunk's own during the grace time has the stop as its context [compiled loop]") {
@@ -271,8 +272,8 @@ TEST_CASE("an interrupt that meets the reading of arguments is a stop, nothing e
   const Value takes = function([](const Values&) -> Values { return {INT64_MAX}; });
   for (int i = 0; i < 100; ++i) {
     Signal started;
-    OSThread thread("local f, started = ... started() while true do f(1LL, {2LL}) end", {takes, started.value()},
-                    {.grace = 1ms});
+    OSThread thread("local f, started = ... started() while true do f(1LL, {2LL}) end",
+                    {takes, started.value()}, {.grace = 1ms});
     started.wait();
     thread.interrupt();
     CHECK_THROWS_AS((void)thread.result(), Stopped);
@@ -281,7 +282,8 @@ TEST_CASE("an interrupt that meets the reading of arguments is a stop, nothing e
 
 TEST_CASE("os.exit ends every frame between it and the chunk, coroutines and pcalls too") {
   OSThread thread(
-      "pcall(function() coroutine.wrap(function() pcall(function() os.exit('out') end) while true do end end)() end)\n"
+      "pcall(function() coroutine.wrap(function() pcall(function() os.exit('out') end) while true do end "
+      "end)() end)\n"
       "while true do pcall(error) end");
   CHECK(thread.result().at(0).as<std::string>() == "out");
 }

@@ -85,6 +85,7 @@ TEST_CASE("an interrupt makes a blocking system call return") {
 TEST_CASE("a stray signal does nothing, in Lua or outside") {
   const Value raises = function([] { raise(interrupt::signal_number()); });
   raise(interrupt::signal_number());
-  CHECK(lua("local f, n = ..., 0 for i = 1, 1000 do f() n = n + 1 end return n", {raises}).at(0).as<int>() == 1000);
+  CHECK(lua("local f, n = ..., 0 for i = 1, 1000 do f() n = n + 1 end return n", {raises}).at(0).as<int>() ==
+        1000);
   CHECK(lua("return debug.gethook() == nil").at(0).as<bool>());
 }

@@ -85,7 +85,9 @@ TEST_CASE("stress: every loop ends when it is interrupted, whenever that is [com
   storm(kHostile, rounds(400));
 }
 
-TEST_CASE("stress: threads that call the library end when they are interrupted") { storm(kCalling, rounds(300)); }
+TEST_CASE("stress: threads that call the library end when they are interrupted") {
+  storm(kCalling, rounds(300));
+}
 
 TEST_CASE("stress: several threads start and stop threads [compiled loop]") {
   const int count = rounds(400) / 4;
@@ -95,7 +97,8 @@ TEST_CASE("stress: several threads start and stop threads [compiled loop]") {
       std::mt19937 random(static_cast<unsigned>(i));
       for (int k = 0; k < count; ++k) {
         OSThread thread(kHostile[random() % 12], {}, {.on_exit = OnExit::terminate, .grace = 100us});
-        for (auto spin = random() % 5000; spin > 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+        for (auto spin = random() % 5000; spin > 0; --spin)
+          std::atomic_signal_fence(std::memory_order_seq_cst);
       }
     });
   for (std::thread& starter : starters) starter.join();
@@ -117,7 +120,8 @@ TEST_CASE("stress: one LuaState interrupted at random moments stays usable [comp
     std::mt19937 random(5);
     while (!ended) {
       state.interrupt();
-      for (auto spin = random() % 20'000; spin > 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+      for (auto spin = random() % 20'000; spin > 0; --spin)
+        std::atomic_signal_fence(std::memory_order_seq_cst);
     }
   });
   int stopped = 0;

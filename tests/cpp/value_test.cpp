@@ -128,7 +128,8 @@ TEST_CASE("values may be copied and dropped on several threads") {
 }
 
 TEST_CASE("a C++ function converts its arguments and results") {
-  const Value add = function([](int a, double b, const std::string& text) { return text + std::to_string(a + b); });
+  const Value add =
+      function([](int a, double b, const std::string& text) { return text + std::to_string(a + b); });
   CHECK(lua("return (...)(1, 2.5, 'x')", {add}).at(0).as<std::string>() == "x3.500000");
   const Value several = function([](Values args) {
     args.push_back("more");
@@ -153,6 +154,7 @@ TEST_CASE("objects a state held are given back when it ends") {
     OSThread thread("return ...", {probe()});
     CHECK(thread.result().at(0).type() == Value::Type::object);
   }
-  REQUIRE(registry::wait_until_quiet(Clock::now() + kPatience));  // a thread's own share goes after its result is out
+  REQUIRE(registry::wait_until_quiet(Clock::now() +
+                                     kPatience));  // a thread's own share goes after its result is out
   CHECK(Probe::alive == 0);
 }

@@ -103,8 +103,9 @@ TEST_CASE("a task may schedule another") {
 TEST_CASE("many deadlines at once end their threads, each in its time [compiled loop]") {
   std::vector<OSThread> threads;
   for (int i = 0; i < 30; ++i)
-    threads.emplace_back("while true do end", Values{},
-                         ThreadOptions{.grace = 1ms, .time_limit = std::chrono::milliseconds(10 + i % 7 * 5)});
+    threads.emplace_back(
+        "while true do end", Values{},
+        ThreadOptions{.grace = 1ms, .time_limit = std::chrono::milliseconds(10 + i % 7 * 5)});
   for (OSThread& thread : threads) {
     REQUIRE(thread.join_for(kPatience));
     CHECK_THROWS_AS((void)thread.result(), LuaTimeout);

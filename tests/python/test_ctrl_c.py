@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 
 # `started` marks the moment at which the test presses Ctrl-C. A wait that begins only after that must be ended
-# as well, so the order of the two does not matter.
+# as well, so the order does not matter.
 HEAD = """
 import os, signal, sys, threading, time
 import osthread
@@ -255,8 +255,8 @@ def other():
     finished.set()
 
 state["interrupted"] = interrupted.is_set
-threading.Thread(target=other).start()
 try:
+    threading.Thread(target=other).start()
     finished.wait(30)
 except KeyboardInterrupt:
     say("interrupted")
@@ -272,9 +272,17 @@ def test_ctrl_c_while_the_program_waits_at_its_end_terminates(code, start_script
     script = start_script(
         HEAD
         + f"""
-import atexit
-thread = OSThread({code!r})
-threading._register_atexit(lambda: say("started"))  # called before the library's own
+def at_the_end():
+    main = threading.main_thread().ident
+    while True:
+        frame = sys._current_frames()[main]
+        while frame and not frame.f_code.co_filename.endswith("_exit.py"):
+            frame = frame.f_back
+        if frame:
+            return started()
+        time.sleep(0.001)
+
+thread = OSThread("at_the_end() " + {code!r}, globals={{"at_the_end": at_the_end}})
 """
     )
     script.wait_for("started")
@@ -309,7 +317,7 @@ thread.join()
     ids=["result", "LuaState"],
 )
 def test_no_ctrl_c_is_lost_where_a_wait_begins(wait, run_script) -> None:
-    """Another process presses it at any moment around the beginning; one that is lost is a wait of a second."""
+    """Another process presses it at any moment around the beginning; a lost one is a wait of a second."""
     count = 200_000 if os.environ.get("OSTHREAD_STRESS") == "1" else 20_000
     made, call = wait.rsplit(".", 1)
     script = f"""{HEAD}

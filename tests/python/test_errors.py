@@ -254,6 +254,8 @@ def test_too_many_results_are_an_error_or_arrive() -> None:
         ("local s = 'at:77:' )", "local s = 'at:77:' )", 1),
         ("local s = 'at:77777777777777777777:' )", "local s = 'at:77777777777777777777:' )", 1),
         ("-- a:5:\n\nx x", "-- a:5:", 3),
+        ('t["a"]:f( x', 't["a"]:f( x', 1),
+        ('local s = "]:7:"\nx x', 'local s = "]:7:"', 2),
     ],
 )
 def test_syntax_error_has_chunk_and_line(code: str, chunk: str, line: int) -> None:

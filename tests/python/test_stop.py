@@ -744,6 +744,7 @@ def test_run_in_a_callable_is_stopped_from_outside(stop, started) -> None:
     for other in osthread.enumerate():  # in case it failed: nothing shall run on
         other.interrupt()
     assert ended
+    assert isinstance(thread.exception(), osthread.LuaTimeout if stop == "time_limit" else Stopped)
     assert thread.status == ("failed" if stop == "time_limit" else "stopped")
 
 
@@ -784,7 +785,7 @@ def test_a_thread_made_where_all_signals_are_blocked_is_interrupted(code, starte
     threads = []
 
     def make():
-        signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         threads.append(OSThread("started() " + code, globals={"started": started}))
 
     maker = threading.Thread(target=make)
@@ -802,7 +803,7 @@ def test_a_state_in_a_thread_where_all_signals_are_blocked_is_interrupted(starte
     state = LuaState(globals={"started": started})
 
     def run():
-        signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             state.execute("started() " + ENDLESS)
         except Stopped as error:
