@@ -251,11 +251,14 @@ class Builder {
 // The way back, breadth first as well.
 class Unbuilder {
  public:
-  Unbuilder(const Encoding& encoding, std::string place) : encoding_(encoding), place_(std::move(place)) {}
+  explicit Unbuilder(const Encoding& encoding) : encoding_(encoding) {}
 
-  py::object root(const Value& value) {
+  // What several roots share stays shared.
+  py::object root(const Value& value, std::string place) {
+    place_ = std::move(place);
     py::object object = convert(value, kRoot, nullptr, 0);
-    for (std::size_t at = 0; at < nodes_.size(); ++at) {
+    for (; filled_ < nodes_.size(); ++filled_) {
+      const std::size_t at = filled_;
       const py::object target = nodes_[at].object;
       if (PyList_Check(target.ptr()))
         fill_list(at);
@@ -367,7 +370,8 @@ class Unbuilder {
   }
 
   const Encoding& encoding_;
-  const std::string place_;
+  std::string place_;  // of the root that is being made
+  std::size_t filled_ = 0;
   std::unordered_map<const TableData*, std::size_t> made_;
   std::vector<Node> nodes_;
 };
@@ -401,31 +405,14 @@ Value to_value(py::handle object, const std::string& place, const Encoding& enco
 }
 
 py::object to_python(const Value& value, const Encoding& encoding) {
-  return Unbuilder(encoding, "value").root(value);
+  return Unbuilder(encoding).root(value, "value");
 }
 
 py::tuple to_tuple(const Values& values, const Encoding& encoding, const char* place) {
   py::tuple tuple(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i].type() == Value::Type::table) {
-      // From here on by one for all, so that what they share stays shared.
-      std::unordered_map<const TableData*, py::object> roots;
-      for (; i < values.size(); ++i) {
-        const bool is_table = values[i].type() == Value::Type::table;
-        py::object& root = roots[is_table ? &values[i].table() : nullptr];
-        if (is_table && root) {
-          tuple[i] = root;
-          continue;
-        }
-        py::object object =
-            Unbuilder(encoding, std::string(place) + "[" + std::to_string(i + 1) + "]").root(values[i]);
-        if (is_table) root = object;
-        tuple[i] = object;
-      }
-      break;
-    }
-    tuple[i] = Unbuilder(encoding, place).root(values[i]);
-  }
+  Unbuilder unbuilder(encoding);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    tuple[i] = unbuilder.root(values[i], place + ("[" + std::to_string(i + 1) + "]"));
   return tuple;
 }
 

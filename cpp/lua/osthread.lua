@@ -1,15 +1,17 @@
 -- The half of the module `osthread` that is Lua over FFI. It gets the module, to put its fields into, and what it needs of the
--- core: functions, the address of a flag, and the ffi library, which the code that requires the module may not have.
+-- core: functions, and the ffi library, which the code that requires the module may not have.
 local osthread, core = ...
 local ffi = core.ffi
 
+-- Calls, not reads of memory: what a call returns no compiled loop takes for unchanged.
+local functions = ffi.cast("struct { double (*now)(void); bool (*stop_requested)(void); } *", core.functions)
+local now, stop_requested = functions.now, functions.stop_requested
+
 -- Seconds on a clock that only goes forward.
-local now = ffi.cast("struct { double (*now)(void); } *", core.functions).now
 function osthread.now() return now() end
 
--- Whether somebody has asked this thread to end. Volatile: without it a loop that asks again and again would read it once.
-local requested = ffi.cast("volatile bool *volatile *", core.requested)
-function osthread.stop_requested() return requested[0][0] end
+-- Whether somebody has asked this thread to end.
+function osthread.stop_requested() return stop_requested() end
 
 -- A nil that can stand in a table.
 osthread.null = core.null

@@ -1,7 +1,7 @@
 /* LuaJIT asks the processor what it is for every lua_State. In a virtual machine each CPUID leaves the guest:
-*a third of what
-** making a state costs. The answer never changes, so it is asked once; the linker sends LuaJIT's calls here
-*(--wrap). */
+ *a third of what
+ ** making a state costs. The answer never changes, so it is asked once; the linker sends LuaJIT's calls here
+ *(--wrap). */
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>

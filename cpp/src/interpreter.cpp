@@ -170,17 +170,6 @@ int load_body(lua_State* L) {
   return 0;
 }
 
-// "[string "..."]:12: message": the line is in the text alone, LuaJIT tells it nowhere else. It stands behind
-// the chunk's name, which may hold anything.
-int line_in(const std::string& message) {
-  std::size_t at = message.starts_with("[string \"") ? message.find("\"]:") + 2 : message.find(':');
-  if (at >= message.size()) return 0;
-  int line = 0;
-  const char* const end = message.data() + message.size();
-  const auto [rest, error] = std::from_chars(message.data() + at + 1, end, line);
-  return error == std::errc() && rest < end && *rest == ':' ? line : 0;
-}
-
 bool looks_like_path(const std::string& source) {
   return source.find_first_of(" \n\t(){}\"'") == std::string::npos && source.size() > 4 &&
          (source.ends_with(".lua") || source.find('/') != std::string::npos);
@@ -211,11 +200,13 @@ Interpreter::Interpreter(StateOptions options, std::string name)
     } catch (const LuaError& error) {
       if (preparation.failed_module < 0) throw std::invalid_argument(error.message());
       const auto& module = options_.modules[static_cast<std::size_t>(preparation.failed_module)].first;
-      throw LuaSyntaxError({.message = "module '" + module + "': " + error.message(),
-                            .frames = {},
-                            .value = nullptr,
-                            .thread = name_},
-                           module, line_in(error.message()));
+      throw LuaSyntaxError(
+          {.message = "module '" + module + "': " + error.message(),
+           .frames = {},
+           .value = nullptr,
+           .thread = name_},
+          module,
+          line_of_error(options_.modules[static_cast<std::size_t>(preparation.failed_module)].second));
     }
   }
   vm_->set_memory_limit(options_.memory_limit);
@@ -227,7 +218,15 @@ Interpreter::~Interpreter() = default;
 void Interpreter::set_global(const std::string& name, const Value& value) {
   const Values values{value};
   Global global{&name, &values};
-  vm_->protect(set_global_body, &global);
+  // Taking something away is possible in a full state, too.
+  if (value.is_nil()) vm_->quota().lift();
+  try {
+    vm_->protect(set_global_body, &global);
+  } catch (const LuaError&) {
+    vm_->quota().restore();
+    throw;
+  }
+  vm_->quota().restore();
 }
 
 Value Interpreter::global(const std::string& name) {
@@ -246,7 +245,9 @@ Value Interpreter::global(const std::string& name) {
 }
 
 void Interpreter::relieve() {
-  if (vm_->quota().exceeded()) vm_->collect_all();
+  const MemoryQuota& quota = vm_->quota();
+  const bool nearly_full = quota.limit() != 0 && quota.used() > quota.limit() - quota.limit() / 8;
+  if (quota.exceeded() || nearly_full) vm_->collect_all();
 }
 
 void Interpreter::select(std::string_view name) {
@@ -275,7 +276,7 @@ void Interpreter::compile(const Code& code) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   std::string message = lua_tostring(L, -1) ? lua_tostring(L, -1) : "syntax error";
   lua_settop(L, 0);
-  const int line = line_in(message);
+  const int line = line_of_error(code.source());
   if (looks_like_path(code.source()))
     message += " (a string is Lua source, never a file name: pass a pathlib.Path to run the file '" +
                code.source() + "')";
@@ -284,6 +285,22 @@ void Interpreter::compile(const Code& code) {
   const std::string chunk = code.chunk_name().empty() ? code.source().substr(0, code.source().find('\n'))
                                                       : code.chunk_name().substr(1);
   throw LuaSyntaxError(std::move(details), chunk, line);
+}
+
+// LuaJIT tells the line of a syntax error in the text alone, behind the chunk's name, which may hold
+// anything: so it is asked once more, under a name that can't be mistaken.
+int Interpreter::line_of_error(const std::string& source) {
+  const Code code(source, "=?");
+  const Values none;
+  Source again{&code, options_.bytecode, false, 0, &none};
+  vm_->protect(load_body, &again);
+  lua_State* L = vm_->state();
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  const std::string_view message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  int line = 0;
+  if (message.starts_with("?:")) std::from_chars(message.data() + 2, message.data() + message.size(), line);
+  lua_settop(L, 0);
+  return line;
 }
 
 Value Interpreter::compiled() {
@@ -323,7 +340,6 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
   vm_->error_frames = &frames;
   vm_->quota().reset_exceeded();
   lua_settop(L, 0);
-  vm_->requested.store(&stop.requested_flag(), std::memory_order_relaxed);
   Run run(L, stop);
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   const int status = call_protected(L, args, expression_);

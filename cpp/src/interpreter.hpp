@@ -41,7 +41,8 @@ class Interpreter {
   // Runs it. `stop` is open and bound to this thread. Throws only what means that nothing ran.
   Outcome run(const Values& args, Stop& stop);
 
-  // After a call that met the memory limit: collects its garbage, so that the next one has room.
+  // Around a LuaState's calls: collects garbage if the memory limit was met or is near, so that the next call
+  // has room.
   void relieve();
 
   Value global(const std::string& name);
@@ -56,6 +57,7 @@ class Interpreter {
     StopStage stage = StopStage::interrupt;
     std::chrono::nanoseconds limit{0};  // of a deadline
   };
+  int line_of_error(const std::string& source);
   static Cause cause_of(const Run& run);
   std::exception_ptr stopped_error(const Cause& cause, std::vector<Frame> frames) const;
 

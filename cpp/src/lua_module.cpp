@@ -67,10 +67,16 @@ int push_self(lua_State* L) {
 }
 
 // What the Lua half calls through FFI, so that its calls compile into traces.
+bool stop_requested() noexcept {
+  const Run* run = Run::current();
+  return run && run->requested();
+}
+
 struct Functions {
   double (*now)();
+  bool (*stop_requested)();
 };
-constexpr Functions kFunctions{now};
+constexpr Functions kFunctions{now, stop_requested};
 
 int is_stopped(lua_State* L) {
   luaL_checkany(L, 1);
@@ -105,8 +111,6 @@ int complete(lua_State* L) {
   lua_createtable(L, 0, 6);
   lua_pushlightuserdata(L, const_cast<Functions*>(&kFunctions));
   lua_setfield(L, -2, "functions");
-  lua_pushlightuserdata(L, &Vm::of(L).requested);
-  lua_setfield(L, -2, "requested");
   cdata::push_null(L);
   lua_setfield(L, -2, "null");
   cdata::push_ffi(L);

@@ -174,7 +174,9 @@ class Reader {
     lua_pushvalue(L, index);
     lua_getinfo(L, ">S", &info);
     function.name = std::string(info.short_src) + ":" + std::to_string(info.linedefined);
-    if (lua_dump(L, append, &function.bytecode) != 0) refuse(path(at), "this function can't be dumped");
+    const int dumped = lua_dump(L, append, &function.bytecode);
+    if (dumped == LUA_ERRMEM) luaL_error(L, "not enough memory");
+    if (dumped != 0) refuse(path(at), "this function can't be dumped");
     for (int i = 1;; ++i) {
       const char* name = lua_getupvalue(L, index, i);
       if (!name) break;

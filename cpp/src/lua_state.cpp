@@ -30,6 +30,7 @@ class LuaState::Impl {
     if (running_)
       throw std::logic_error(
           "this LuaState is running: a function that it calls can't run code in it; use another LuaState");
+    interpreter_->relieve();
     stop_->open();
     struct Running {
       Impl& impl;

@@ -34,6 +34,7 @@ lua_State* MemoryQuota::new_state() {
   // It stays to the end: with the original put back before, the limit would not hold for finalizers, and
   // large blocks would be freed without their headers.
   lua_setallocf(L, &MemoryQuota::allocate, this);
+  state_ = L;
   return L;
 }
 
@@ -46,6 +47,7 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
 
 void MemoryQuota::restore() noexcept {
   ceiling_ = limit_ == 0 || limit_ > SIZE_MAX - base_ ? SIZE_MAX : base_ + limit_;
+  pressure_ = ceiling_ == SIZE_MAX ? SIZE_MAX : base_ + limit_ / 2;
 }
 
 std::size_t MemoryQuota::used() const noexcept {
@@ -79,6 +81,7 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
   }
   if (result || new_size == 0) {
     used_.store(used, std::memory_order_relaxed);
+    if (used > pressure_ && new_size > old_size) osthread_hurry_collector(state_);
     if (used > peak_.load(std::memory_order_relaxed)) peak_.store(used, std::memory_order_relaxed);
   }
   return result;

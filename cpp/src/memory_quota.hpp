@@ -34,7 +34,7 @@ class MemoryQuota {
   void set_limit(std::size_t bytes) noexcept;
 
   // Between the two the limit does not hold.
-  void lift() noexcept { ceiling_ = SIZE_MAX; }
+  void lift() noexcept { ceiling_ = pressure_ = SIZE_MAX; }
   void restore() noexcept;
 
   std::size_t used() const noexcept;  // bytes beyond the libraries
@@ -72,7 +72,9 @@ class MemoryQuota {
   std::atomic<std::size_t> peak_{0};
   std::size_t base_ = 0;
   std::size_t limit_ = 0;
-  std::size_t ceiling_ = SIZE_MAX;  // base_ + limit_
+  std::size_t ceiling_ = SIZE_MAX;   // base_ + limit_
+  std::size_t pressure_ = SIZE_MAX;  // from here on the collector is hurried: garbage must not meet the limit
+  lua_State* state_ = nullptr;
   bool exceeded_ = false;
 };
 

@@ -173,6 +173,8 @@ void Stop::serve_inspection(lua_State* L) noexcept {
 Run::Run(lua_State* L, Stop& stop) noexcept : L_(L), stop_(stop), outer_(this_slot.innermost) {
   open_.store(true, std::memory_order_relaxed);
   this_slot.innermost = this;
+  // A signal of the host that came before there was a run to look at it in.
+  if (take_host_signal()) host_signal_.store(true, std::memory_order_relaxed);
   attend();  // what was asked before there was a run to hear it
 }
 

@@ -65,7 +65,6 @@ class Stop : public std::enable_shared_from_this<Stop> {
   std::optional<std::vector<Frame>> inspect(Clock::time_point deadline);
 
   bool requested() const noexcept { return requested_.load(std::memory_order_relaxed); }
-  const std::atomic<bool>& requested_flag() const noexcept { return requested_; }
   StopReason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
   bool raised() const noexcept { return raised_at_.load(std::memory_order_relaxed) != 0; }
   std::chrono::nanoseconds grace() const noexcept { return grace_; }
@@ -144,6 +143,8 @@ class Run {
   void check(lua_State* L, bool waiting);
   // Whether check() has anything to do; raises nothing.
   bool due_now(bool waiting) const noexcept;
+  // Whether a stop of this run, or of one around it, was requested.
+  bool requested() const noexcept;
   // Whether a stop is due for code that waits: due_now() without what does not end a wait.
   bool stop_due() const noexcept;
   // While this thread parks on `waiter`, what is said to any of its runs wakes it; null: no more. Before the
@@ -195,7 +196,6 @@ class Run {
   static void hook(lua_State* L, lua_Debug*);
 
   Due due(const Stop*& owner) const noexcept;
-  bool requested() const noexcept;
   bool wants_hook() const noexcept;
   void arm() noexcept;
   void disarm() noexcept;

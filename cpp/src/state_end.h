@@ -1,7 +1,7 @@
 /* How a lua_State ends: its finalizers run while it is whole, then its memory is given back at once instead
-*of object by
-** object. The bundled LuaJIT does both (state_end_bundled.c); a system's LuaJIT can only close
-*(state_end_system.c). */
+ *of object by
+ ** object. The bundled LuaJIT does both (state_end_bundled.c); a system's LuaJIT can only close
+ *(state_end_system.c). */
 #ifndef OSTHREAD_STATE_END_H
 #define OSTHREAD_STATE_END_H
 
@@ -12,18 +12,22 @@ extern "C" {
 #endif
 
 /* Runs every __gc and ffi.gc finalizer that is due when a state ends, in lua_close's order, so that files are
-*flushed.
-** Nothing but osthread_discard_state may be done with the state afterwards. */
+ *flushed.
+ ** Nothing but osthread_discard_state may be done with the state afterwards. */
 void osthread_run_finalizers(lua_State* L);
 
 /* Gives back the state's arena and machine code without running anything of it. Blocks that the arena does
-*not know
-** (MemoryQuota's large ones) are the caller's to free before. */
+ *not know
+ ** (MemoryQuota's large ones) are the caller's to free before. */
 void osthread_discard_state(lua_State* L, void* arena);
 
 /* For an error raised in a hook: what runs before the stack unwinds (a message handler) may be hooked again.
  */
 void osthread_leave_hook(lua_State* L);
+
+/* Has the collector go on at its next chance; from inside the allocator. A collector that was stopped stays
+ * so. */
+void osthread_hurry_collector(lua_State* L);
 
 /* Whether a state's memory comes from an arena of LuaJIT's own. */
 int osthread_has_arena(void);

@@ -53,4 +53,9 @@ void osthread_discard_state(lua_State* L, void* arena) {
 
 void osthread_leave_hook(lua_State* L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }
 
+void osthread_hurry_collector(lua_State* L) {
+  global_State* g = G(L);
+  if (g->gc.threshold < LJ_MAX_MEM && g->gc.threshold > g->gc.total) g->gc.threshold = g->gc.total;
+}
+
 int osthread_has_arena(void) { return 1; }

@@ -11,4 +11,6 @@ void osthread_discard_state(lua_State* L, void* arena) {
 
 void osthread_leave_hook(lua_State* L) { (void)L; }
 
+void osthread_hurry_collector(lua_State* L) { (void)L; }
+
 int osthread_has_arena(void) { return 0; }

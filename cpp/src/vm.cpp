@@ -193,8 +193,6 @@ Libraries Libraries::named(const std::vector<std::string>& names) {
   return Libraries(bits);
 }
 
-const std::atomic<bool> Vm::kNeverRequested{false};
-
 Vm::Vm(Environment environment, std::initializer_list<lua_CFunction> setup) : L_(quota_.new_state()) {
   if (!L_) throw std::bad_alloc();
   Setup context{this, environment, setup};

@@ -7,7 +7,6 @@
 // Thread safety: one thread at a time; which one may change between calls.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -99,13 +98,9 @@ class Vm {
   // What the layers above keep with the state; they know the types.
   const void* output = nullptr;  // builtins: where print goes
   void* conversion = nullptr;    // lua_value: what is being read or written; nests like the calls do
-  // What stop_requested() reads; set when a run begins. Its address is known to compiled code.
-  std::atomic<const std::atomic<bool>*> requested{&kNeverRequested};
   std::vector<Frame>* error_frames = nullptr;  // where the message handler puts the stack of an error
 
  private:
-  static const std::atomic<bool> kNeverRequested;
-
   MemoryQuota quota_;  // before the state, which allocates through it
   lua_State* L_;
   bool finalized_ = false;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -145,8 +144,8 @@ def _check(options: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     _text(checked, "encoding")
     if checked.get("encoding") is not None:
         try:
-            codecs.lookup(checked["encoding"])
-        except LookupError:
+            "".encode(checked["encoding"])
+        except (LookupError, ValueError):
             raise ValueError(f"encoding: there is none called {checked['encoding']!r}") from None
     stdout = checked.get("stdout")
     if stdout is not None and not callable(stdout) and not hasattr(stdout, "write"):
@@ -243,15 +242,16 @@ def _current_stdout() -> Callable[[str], Any] | None:
     stream: Any = sys.stdout
     if stream is None:
         return lambda text: None  # pythonw: print goes nowhere
-    if stream is sys.__stdout__ and _is_descriptor_one(stream):
+    if _is_the_process_own(stream):
         stream.flush()  # what Python printed before comes first
         return None
-    return stream.write
+    write: Callable[[str], Any] = stream.write
+    return write
 
 
-def _is_descriptor_one(stream: Any) -> bool:
+def _is_the_process_own(stream: Any) -> bool:
     try:
-        return bool(stream.fileno() == 1)
+        return stream in (sys.__stdout__,) and bool(stream.fileno() == 1)
     except (OSError, ValueError, AttributeError):
         return False
 

@@ -8,8 +8,8 @@ import pytest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 
-# `started` marks the moment at which the test presses Ctrl-C. A wait that begins only after that must be ended
-# as well, so the order does not matter.
+# `started` marks the moment at which the test presses Ctrl-C. A wait that begins only after that must be
+# ended as well, so the order does not matter.
 HEAD = """
 import os, signal, sys, threading, time
 import osthread

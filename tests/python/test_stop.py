@@ -262,9 +262,24 @@ def test_a_sleep_lasts_as_long_as_it_says() -> None:
 # --- request_stop -------------------------------------------------------------------------------------
 
 
-def test_request_stop_is_polled(started) -> None:
-    code = "local o = require('osthread') started() while not o.stop_requested() do end return 'clean'"
-    thread = OSThread(code, globals={"started": started})
+@pytest.mark.parametrize("jit", [True, False], ids=["jit", "interpreted"])
+@pytest.mark.parametrize("body", ["", "n = n + 1", "local t = {}", "('x'):byte()"])
+def test_request_stop_is_polled(body, jit, started) -> None:
+    """In a loop that has been compiled long since, and that does nothing else, or little."""
+    code = f"""
+        local o, n = require('osthread'), 0
+        local function poll(most)
+            for i = 1, most do
+                {body}
+                if o.stop_requested() then return true end
+            end
+        end
+        poll(1e5)
+        started()
+        poll(math.huge)
+        return 'clean'
+    """
+    thread = OSThread(code, jit=jit, globals={"started": started})
     started.wait()
     assert thread.request_stop() is True
     assert thread.result(PATIENCE) == "clean"
