@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "builtins.hpp"
+#include "chunk.hpp"
 #include "library_names.hpp"
 #include "lua_object.hpp"
 #include "lua_value.hpp"
@@ -96,85 +97,6 @@ int select_body(lua_State* L) {
   return 0;
 }
 
-struct Source {
-  const Code* code;
-  bool bytecode;
-  bool expression;         // out: it is one function expression
-  int status;              // out: of loading it
-  const Values* function;  // of a code that is one; else empty
-};
-
-// Whether the code begins like `function (...)`: then it may be one function expression, which is no chunk.
-bool starts_with_function(std::string_view code) {
-  std::size_t at = 0;
-  for (;;) {
-    at = code.find_first_not_of(" \t\r\n\f\v", at);
-    if (at == std::string_view::npos) return false;
-    if (code.substr(at, 2) != "--") break;
-    if (code.substr(at, 4) == "--[[") {
-      at = code.find("]]", at);
-      if (at == std::string_view::npos) return false;
-      at += 2;
-    } else {
-      at = code.find('\n', at);
-    }
-  }
-  constexpr std::string_view kWord = "function";
-  if (code.substr(at, kWord.size()) != kWord) return false;
-  at = code.find_first_not_of(" \t\r\n\f\v", at + kWord.size());
-  return at != std::string_view::npos && code[at] == '(';
-}
-
-struct Pieces {
-  std::string_view parts[2];
-  int next = 0;
-};
-
-const char* next_piece(lua_State*, void* context, std::size_t* size) {
-  auto* pieces = static_cast<Pieces*>(context);
-  while (pieces->next < 2) {
-    const std::string_view part = pieces->parts[pieces->next++];
-    if (part.empty()) continue;
-    *size = part.size();
-    return part.data();
-  }
-  *size = 0;
-  return nullptr;
-}
-
-int load_body(lua_State* L) {
-  auto* source = static_cast<Source*>(lua_touserdata(L, 1));
-  const Code& code = *source->code;
-  if (!code.function().is_nil()) {
-    push_values(L, *source->function);
-    lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);
-    return 0;
-  }
-  const char* mode = source->bytecode ? "bt" : "t";
-  const char* name = code.chunk_name().empty() ? code.source().c_str() : code.chunk_name().c_str();
-  source->expression = starts_with_function(code.source());
-  if (source->expression) {
-    Pieces pieces{{"return ", code.source()}};
-    source->status = lua_loadx(L, next_piece, &pieces, name, mode);
-    if (source->status !=
-        0) {  // a chunk after all, or wrong either way: then the chunk's error is the clearer one
-      source->expression = false;
-      lua_settop(L, 1);
-    }
-  }
-  if (!source->expression) {
-    Pieces pieces{{std::string_view(), code.source()}};
-    source->status = lua_loadx(L, next_piece, &pieces, name, mode);
-  }
-  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);  // the function, or the message
-  return 0;
-}
-
-bool looks_like_path(const std::string& source) {
-  return source.find_first_of(" \n\t(){}\"'") == std::string::npos && source.size() > 4 &&
-         (source.ends_with(".lua") || source.find('/') != std::string::npos);
-}
-
 }  // namespace
 
 Interpreter::Interpreter(StateOptions options, std::string name)
@@ -262,9 +184,9 @@ void Interpreter::compile(const Code& code) {
         "bytecode=True takes it from a source that you trust");
   Values function;
   if (!code.function().is_nil()) function.push_back(code.function());
-  Source source{&code, options_.bytecode, false, 0, &function};
+  ChunkSource source{&code, options_.bytecode, false, 0, &function};
   vm_->quota().reset_exceeded();
-  vm_->protect(load_body, &source);
+  vm_->protect(load_chunk, &source);
   expression_ = source.expression;
   if (source.status == 0) return;
   if (source.status == LUA_ERRMEM)
@@ -292,8 +214,8 @@ void Interpreter::compile(const Code& code) {
 int Interpreter::line_of_error(const std::string& source) {
   const Code code(source, "=?");
   const Values none;
-  Source again{&code, options_.bytecode, false, 0, &none};
-  vm_->protect(load_body, &again);
+  ChunkSource again{&code, options_.bytecode, false, 0, &none};
+  vm_->protect(load_chunk, &again);
   lua_State* L = vm_->state();
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   const std::string_view message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";

@@ -22,7 +22,7 @@ FLOORS = {
     "shared_object",
     1: "cpuid lua_headers registry_slots state_end memory_quota vm frames interrupt run",
     2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins",
-    4: "options interpreter prepared_states watchdog registry thread_core thread_handle osthread lua_state "
+    4: "options chunk interpreter prepared_states watchdog registry thread_core thread_handle osthread lua_state "
     "host run_lua_thread",
     6: "lua_module",
     7: "bindings",  # and every other file of cpp/bindings

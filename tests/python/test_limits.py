@@ -236,8 +236,8 @@ def test_time_in_a_callable_counts() -> None:
 
 
 def test_time_before_the_start_does_not_count() -> None:
-    with OSThread("return 1", suspended=True, time_limit=0.2) as thread:
-        time.sleep(0.3)  # longer than the limit: only then is there something to prove
+    with OSThread("return 1", suspended=True, time_limit=0.5) as thread:
+        time.sleep(0.6)  # longer than the limit: only then is there something to prove
         thread.start()
         assert thread.result() == 1
 

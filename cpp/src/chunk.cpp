@@ -1,0 +1,84 @@
+#include "chunk.hpp"
+
+#include <string_view>
+
+#include "lua_value.hpp"
+#include "registry_slots.hpp"
+
+namespace osthread {
+namespace {
+
+// Whether the code begins like `function (...)`: then it may be one function expression, which is no chunk.
+bool starts_with_function(std::string_view code) {
+  std::size_t at = 0;
+  for (;;) {
+    at = code.find_first_not_of(" \t\r\n\f\v", at);
+    if (at == std::string_view::npos) return false;
+    if (code.substr(at, 2) != "--") break;
+    if (code.substr(at, 4) == "--[[") {
+      at = code.find("]]", at);
+      if (at == std::string_view::npos) return false;
+      at += 2;
+    } else {
+      at = code.find('\n', at);
+    }
+  }
+  constexpr std::string_view kWord = "function";
+  if (code.substr(at, kWord.size()) != kWord) return false;
+  at = code.find_first_not_of(" \t\r\n\f\v", at + kWord.size());
+  return at != std::string_view::npos && code[at] == '(';
+}
+
+struct Pieces {
+  std::string_view parts[2];
+  int next = 0;
+};
+
+const char* next_piece(lua_State*, void* context, std::size_t* size) {
+  auto* pieces = static_cast<Pieces*>(context);
+  while (pieces->next < 2) {
+    const std::string_view part = pieces->parts[pieces->next++];
+    if (part.empty()) continue;
+    *size = part.size();
+    return part.data();
+  }
+  *size = 0;
+  return nullptr;
+}
+
+}  // namespace
+
+int load_chunk(lua_State* L) {
+  auto* source = static_cast<ChunkSource*>(lua_touserdata(L, 1));
+  const Code& code = *source->code;
+  if (!code.function().is_nil()) {
+    push_values(L, *source->function);
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);
+    return 0;
+  }
+  const char* mode = source->bytecode ? "bt" : "t";
+  const char* name = code.chunk_name().empty() ? code.source().c_str() : code.chunk_name().c_str();
+  source->expression = starts_with_function(code.source());
+  if (source->expression) {
+    Pieces pieces{{"return ", code.source()}};
+    source->status = lua_loadx(L, next_piece, &pieces, name, mode);
+    if (source->status !=
+        0) {  // a chunk after all, or wrong either way: then the chunk's error is the clearer one
+      source->expression = false;
+      lua_settop(L, 1);
+    }
+  }
+  if (!source->expression) {
+    Pieces pieces{{std::string_view(), code.source()}};
+    source->status = lua_loadx(L, next_piece, &pieces, name, mode);
+  }
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);  // the function, or the message
+  return 0;
+}
+
+bool looks_like_path(const std::string& source) {
+  return source.find_first_of(" \n\t(){}\"'") == std::string::npos && source.size() > 4 &&
+         (source.ends_with(".lua") || source.find('/') != std::string::npos);
+}
+
+}  // namespace osthread
