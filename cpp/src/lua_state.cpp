@@ -70,7 +70,9 @@ class LuaState::Impl {
 
   const std::uint32_t generation_ = fork_generation();
   std::recursive_mutex calls_;
-  mutable std::mutex settings_;  // of time_limit_
+  // Of time_limit_, and of the pointer to the interpreter against statistics(), which takes no turn among the
+  // calls.
+  mutable std::mutex settings_;
   std::optional<std::chrono::nanoseconds> time_limit_;
   bool running_ = false;
   std::shared_ptr<Stop> stop_;
@@ -126,18 +128,21 @@ std::optional<std::chrono::nanoseconds> LuaState::time_limit() const { return im
 bool LuaState::interrupt() { return ask_to_stop(impl_->stop_); }
 
 StateStatistics LuaState::statistics() const {
-  const Interpreter* interpreter = impl_->interpreter_.get();
-  if (!interpreter) return {};
-  const MemoryQuota& quota = const_cast<Interpreter*>(interpreter)->vm().quota();
+  const std::lock_guard lock(impl_->settings_);
+  if (!impl_->interpreter_) return {};
+  const MemoryQuota& quota = impl_->interpreter_->vm().quota();
   return {.memory = quota.used(), .peak_memory = quota.peak(), .memory_limit = quota.limit()};
 }
 
 void LuaState::close() {
-  const std::unique_lock lock(impl_->calls_);
+  const std::unique_lock calls(impl_->calls_);
   if (impl_->running_)
     throw std::logic_error("this LuaState is running: a function that it calls can't close it");
-  if (impl_->interpreter_) impl_->interpreter_->run_finalizers();
-  impl_->interpreter_.reset();
+  if (!impl_->interpreter_) return;
+  impl_->interpreter_->run_finalizers();
+  std::unique_ptr<Interpreter> closed;  // dropped after the lock
+  const std::lock_guard lock(impl_->settings_);
+  closed.swap(impl_->interpreter_);
 }
 
 bool LuaState::closed() const {

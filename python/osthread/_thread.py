@@ -84,6 +84,11 @@ class OSThread(_core.Thread):
     _made = False  # until the constructor below has returned, there is nothing to ask or to end
 
     def __init__(self, code: Any, /, *args: Any, **options: Unpack[ThreadOptions]) -> None:
+        self._prepare(code, args, options)
+        self._launch()
+
+    def _prepare(self, code: Any, args: tuple[Any, ...], options: ThreadOptions) -> None:
+        """All but the start, so that there is an object to end when Ctrl-C comes with it."""
         self._results_cache: Any = _UNSET
         self._error_cache: Any = _UNSET
         self._fetched = False
@@ -96,7 +101,6 @@ class OSThread(_core.Thread):
         super().__init__(source, chunk_name, args, prepare(self._options))
         self._made = True
         _threads[self._key] = self  # before it runs: its first instruction may ask who it is
-        self._launch()
 
     # --- What it is -----------------------------------------------------------------------------------
 
@@ -457,8 +461,10 @@ def run(code: Any, /, *args: Any, **options: Unpack[ThreadOptions]) -> Any:
     """
     if options.get("suspended"):
         raise ValueError("run() starts its thread at once: suspended=True is for OSThread")
-    thread = OSThread(code, *args, **options)
+    thread = OSThread.__new__(OSThread)
+    thread._prepare(code, args, options)
     try:
+        thread._launch()
         return thread.result()
     except BaseException:
         if not thread.done():

@@ -62,6 +62,21 @@ TEST_CASE("a deadline asks once it has passed, unless it is cleared or set anew"
   CHECK_FALSE(stop->set_deadline(Clock::time_point::max(), 1h));
 }
 
+TEST_CASE("a watch that goes on serves the next deadline too") {
+  const auto stop = std::make_shared<Stop>(10ms);
+  stop->open();
+  stop->bind(interrupt::this_thread());
+  REQUIRE(stop->set_deadline(Clock::now(), 0ns));
+  REQUIRE(stop->watch().has_value());  // it asks, and will ask again
+  stop->clear_deadline();
+  stop->close();
+  stop->open();  // the next call, before it does
+  stop->bind(interrupt::this_thread());
+  const bool needs_another = stop->set_deadline(Clock::now() + 1h, 1h);
+  CHECK(needs_another != stop->watch().has_value());  // one of the two watches, not both
+  stop->close();
+}
+
 TEST_CASE("a stop asked before the thread starts ends it at its first instruction [compiled loop]") {
   Signal ran;
   OSThread thread("(...)() while true do end", {ran.value()}, {.suspended = true, .grace = 1ms});

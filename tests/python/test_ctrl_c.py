@@ -8,8 +8,8 @@ import pytest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 
-# `started` marks the moment at which the test presses Ctrl-C. A wait that begins only after that must be
-# ended as well, so the order does not matter.
+# `started` is called by Lua once it runs, and lets the test press Ctrl-C when the main thread is in the call that
+# the test is about.
 HEAD = """
 import os, signal, sys, threading, time
 import osthread
@@ -18,7 +18,19 @@ from osthread import LuaState, OSThread, run
 def say(*words):
     print(*words, flush=True)
 
-started = lambda: say("started")
+WAITS = {"join", "result", "exception", "execute", "call", "__exit__"}
+
+def waits():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while frame and not (frame.f_code.co_name in WAITS and "osthread" in frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame is not None
+
+def started():
+    while not waits():
+        time.sleep(0.001)
+    say("started")
+
 LOOP = "started() while true do end"
 SLEEP = "started() require('osthread').sleep(1e9)"
 """
@@ -56,12 +68,15 @@ say(thread.join(0), thread.terminate())
 def test_a_second_ctrl_c_ends_the_second_wait(code, start_script) -> None:
     body = f"""
 thread = OSThread({code}, globals={{"started": started}})
-for _ in range(2):
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        say(thread.status)
-        say("started")
+try:
+    thread.join()
+except KeyboardInterrupt:
+    say(thread.status)
+threading.Thread(target=started).start()
+try:
+    thread.join()
+except KeyboardInterrupt:
+    say(thread.status)
 say(thread.terminate())
 """
     assert press(start_script, body, times=2) == ["running", "running", "stopped"]
@@ -133,7 +148,8 @@ except KeyboardInterrupt:
 def test_ctrl_c_within_a_block_ends_the_chunk_too(start_script) -> None:
     body = """
 try:
-    with OSThread(LOOP, globals={"started": started}) as thread:
+    with OSThread("while true do end") as thread:
+        say("started")
         time.sleep(1e6)
 except KeyboardInterrupt:
     say(thread.status)
@@ -243,7 +259,7 @@ say(run("started() require('osthread').sleep(0.2) return 42", globals={"started"
 def test_ctrl_c_does_not_reach_a_state_in_another_python_thread(start_script) -> None:
     """Python raises KeyboardInterrupt in the main thread alone."""
     body = """
-state = LuaState(globals={"started": started})
+state = LuaState(globals={"started": lambda: say("started")})
 interrupted, finished = threading.Event(), threading.Event()
 results = []
 
@@ -279,7 +295,7 @@ def at_the_end():
         while frame and not frame.f_code.co_filename.endswith("_exit.py"):
             frame = frame.f_back
         if frame:
-            return started()
+            return say("started")
         time.sleep(0.001)
 
 thread = OSThread("at_the_end() " + {code!r}, globals={{"at_the_end": at_the_end}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import queue
 import sys
 import threading
 import time
@@ -28,16 +29,16 @@ class Reports:
 
     def __init__(self) -> None:
         self.seen: list[tuple[BaseException, str]] = []
-        self._arrived = threading.Semaphore(0)
+        self._arrived: queue.SimpleQueue[tuple[BaseException, str]] = queue.SimpleQueue()
 
     def __call__(self, args) -> None:
-        self.seen.append((args.exc_value, str(args.object)))
-        self._arrived.release()
+        report = (args.exc_value, str(args.object))
+        self.seen.append(report)
+        self._arrived.put(report)
 
     def wait(self) -> tuple[BaseException, str]:
         """The next one."""
-        assert self._arrived.acquire(timeout=PATIENCE), "nothing came to sys.unraisablehook"
-        return self.seen[-1]
+        return self._arrived.get(timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -162,16 +162,15 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), thread.status)
     assert stdout.splitlines() == ["7 stopped"] or "lost" in stdout
 
 
-def test_forks_at_random_moments_of_starts_and_ends(run_script) -> None:
+@pytest.mark.parametrize("life", ["run('return 1')", "OSThread('while true do end', grace=0).terminate(0)"])
+def test_forks_at_random_moments_of_starts_and_ends(life, run_script) -> None:
     """Locks may be held by threads that are not there any more."""
     script = f"""{HEAD}
 ending = threading.Event()
 
 def churn():
     while not ending.is_set():
-        with OSThread("return 1", on_exit="terminate"):
-            pass
-        OSThread("while true do end", grace=0).terminate(0)
+        {life}
 
 churners = [threading.Thread(target=churn) for _ in range(2)]
 for churner in churners:
@@ -196,6 +195,19 @@ for churner in churners:
 print(codes)
 """
     assert run_script(script) == (0, "{3}\n", "")
+
+
+def test_forks_at_the_first_moments_of_a_process(run_script) -> None:
+    """Whatever is made once, on first use, may be half made by a thread that the child does not have."""
+    script = f"""{HEAD}
+start("f(...) error('mine')", on_exit="detach", globals={{"f": lambda: None}})
+in_child(lambda: os._exit(run("return 6 * 7")))
+sys.stdout.flush()
+os._exit(0)
+"""
+    for _ in range(20):
+        returncode, stdout, _ = run_script(script)
+        assert (returncode, stdout) == (0, "child 42\n")
 
 
 def test_a_grandchild_works_too(run_script) -> None:
