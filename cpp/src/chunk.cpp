@@ -30,13 +30,13 @@ bool starts_with_function(std::string_view code) {
 }
 
 struct Pieces {
-  std::string_view parts[2];
+  std::string_view parts[3];
   int next = 0;
 };
 
 const char* next_piece(lua_State*, void* context, std::size_t* size) {
   auto* pieces = static_cast<Pieces*>(context);
-  while (pieces->next < 2) {
+  while (pieces->next < 3) {
     const std::string_view part = pieces->parts[pieces->next++];
     if (part.empty()) continue;
     *size = part.size();
@@ -60,7 +60,7 @@ int load_chunk(lua_State* L) {
   const char* name = code.chunk_name().empty() ? code.source().c_str() : code.chunk_name().c_str();
   source->expression = starts_with_function(code.source());
   if (source->expression) {
-    Pieces pieces{{"return ", code.source()}};
+    Pieces pieces{{"return (", code.source(), "\n)"}};  // in parentheses: one expression, no list
     source->status = lua_loadx(L, next_piece, &pieces, name, mode);
     if (source->status !=
         0) {  // a chunk after all, or wrong either way: then the chunk's error is the clearer one
@@ -69,7 +69,7 @@ int load_chunk(lua_State* L) {
     }
   }
   if (!source->expression) {
-    Pieces pieces{{std::string_view(), code.source()}};
+    Pieces pieces{{code.source()}};
     source->status = lua_loadx(L, next_piece, &pieces, name, mode);
   }
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);  // the function, or the message

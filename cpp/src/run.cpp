@@ -66,20 +66,24 @@ bool Stop::request() noexcept {
 }
 
 bool Stop::ask(StopReason reason) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!open_) return false;
-    asked_.fetch_add(1, std::memory_order_relaxed);
-    StopReason none = StopReason::none;
-    if (!reason_.compare_exchange_strong(none, reason, std::memory_order_release, std::memory_order_relaxed))
-      return false;
-  }
-  deliver();
+  const std::lock_guard lock(mutex_);
+  if (!open_ || !note_asked(reason)) return false;
+  deliver_locked();
   return true;
+}
+
+bool Stop::note_asked(StopReason reason) noexcept {
+  asked_.fetch_add(1, std::memory_order_relaxed);
+  StopReason none = StopReason::none;
+  return reason_.compare_exchange_strong(none, reason, std::memory_order_release, std::memory_order_relaxed);
 }
 
 std::optional<Clock::time_point> Stop::deliver() noexcept {
   const std::lock_guard lock(mutex_);
+  return deliver_locked();
+}
+
+std::optional<Clock::time_point> Stop::deliver_locked() noexcept {
   if (!open_ || !target_ || reason() == StopReason::none) return std::nullopt;
   const Clock::time_point now = Clock::now();
   if (const std::int64_t raised = raised_at_.load(std::memory_order_relaxed)) {
@@ -120,19 +124,17 @@ void Stop::clear_deadline() noexcept {
 }
 
 std::optional<Clock::time_point> Stop::watch() noexcept {
-  bool passed = false;
-  {
-    const std::lock_guard lock(mutex_);
-    watched_ = Clock::time_point::max();
-    if (deadline_ != Clock::time_point::max() && Clock::now() < deadline_) {
-      watched_ = deadline_;
-      return deadline_;
-    }
-    passed = deadline_ != Clock::time_point::max();
-    deadline_ = Clock::time_point::max();
+  // All under one lock: a call that ends in between must not hand its timeout to the next one.
+  const std::lock_guard lock(mutex_);
+  if (deadline_ != Clock::time_point::max() && Clock::now() < deadline_) {
+    watched_ = deadline_;
+    return deadline_;
   }
-  if (passed) ask(StopReason::deadline);
-  return deliver();  // and so on until the run has ended
+  if (deadline_ != Clock::time_point::max() && open_) note_asked(StopReason::deadline);
+  deadline_ = Clock::time_point::max();
+  const std::optional<Clock::time_point> again = deliver_locked();  // and so on until the run has ended
+  watched_ = again.value_or(Clock::time_point::max());
+  return again;
 }
 
 std::optional<std::vector<Frame>> Stop::inspect(Clock::time_point deadline) {

@@ -84,6 +84,8 @@ class Stop : public std::enable_shared_from_this<Stop> {
     Waiter waiter;
   };
 
+  bool note_asked(StopReason reason) noexcept;
+  std::optional<Clock::time_point> deliver_locked() noexcept;
   void wake() noexcept;
   void poke() noexcept;
   void serve_inspection(lua_State* L) noexcept;

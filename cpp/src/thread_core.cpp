@@ -211,17 +211,19 @@ void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
     return;
   }
   // On a thread of their own, since they may wait for anything.
-  auto list = std::make_unique<std::vector<std::function<void()>>>(std::move(callbacks));
-  NativeThread(
-      [](void* argument) {
-        const std::unique_ptr<std::vector<std::function<void()>>> called(
-            static_cast<std::vector<std::function<void()>>*>(argument));
-        for (const auto& callback : *called) callback();
-        return 0;
-      },
-      list.get(), {.name = "osthread-end"})
-      .detach();
-  (void)list.release();
+  using List = std::vector<std::function<void()>>;
+  auto list = std::make_unique<List>(std::move(callbacks));
+  const auto call_all = [](void* argument) {
+    const std::unique_ptr<List> called(static_cast<List*>(argument));
+    for (const auto& callback : *called) callback();
+    return 0;
+  };
+  try {
+    NativeThread(call_all, list.get(), {.name = "osthread-end"}).detach();
+    (void)list.release();
+  } catch (const std::system_error&) {
+    call_all(list.release());  // no thread can be made: late deadlines are better than lost callbacks
+  }
 }
 
 ThreadCore::Wait ThreadCore::wait(std::optional<Clock::time_point> deadline) noexcept {
