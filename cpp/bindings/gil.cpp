@@ -17,19 +17,16 @@ struct Dropped {
   bool announced = false;
 };
 
-// Never destroyed: threads may drop references while the process ends.
-Dropped*& dropped_list() {
-  static auto* list = new Dropped;
-  return list;
-}
-Dropped& dropped() { return *dropped_list(); }
+// Never destroyed: threads may drop references while the process ends. Made when the module is loaded: what a
+// function makes when it is first called stays locked in a fork's child, if a thread was making it.
+Dropped* dropped_list = new Dropped;
 
 int drop_all(void*) {
   std::vector<PyObject*> objects;
   {
-    const std::lock_guard lock(dropped().mutex);
-    objects.swap(dropped().objects);
-    dropped().announced = false;
+    const std::lock_guard lock(dropped_list->mutex);
+    objects.swap(dropped_list->objects);
+    dropped_list->announced = false;
   }
   for (PyObject* object : objects) Py_DECREF(object);  // outside the lock: it may run anything
   return 0;
@@ -38,7 +35,7 @@ int drop_all(void*) {
 }  // namespace
 
 void note_ending() noexcept { interpreter_ending.store(true, std::memory_order_seq_cst); }
-void forget_parents() noexcept { dropped_list() = new Dropped; }
+void forget_parents() noexcept { dropped_list = new Dropped; }
 bool ending() noexcept { return interpreter_ending.load(std::memory_order_seq_cst); }
 
 StayOnThreadExit::~StayOnThreadExit() {
@@ -70,7 +67,7 @@ Reference::~Reference() {
     Py_DECREF(object_);
     return;
   }
-  Dropped& list = dropped();
+  Dropped& list = *dropped_list;
   const std::lock_guard lock(list.mutex);
   list.objects.push_back(object_);
   if (!list.announced) list.announced = Py_AddPendingCall(drop_all, nullptr) == 0;

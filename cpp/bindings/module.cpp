@@ -6,10 +6,10 @@
 
 namespace osthread::python {
 
-Types& types() {
-  static auto* handed_over = new Types;
-  return *handed_over;
-}
+// Never destroyed: the interpreter may be gone by then.
+static Types& handed_over = *new Types;
+
+Types& types() { return handed_over; }
 
 }  // namespace osthread::python
 

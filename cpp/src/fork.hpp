@@ -12,14 +12,15 @@ namespace osthread {
 std::uint32_t fork_generation() noexcept;
 
 // The T of this process: made when first asked for, and again in a fork's child, as locks of threads that are
-// gone would stay locked. Never destroyed, as threads may outlive main().
+// gone would stay locked. Never destroyed, as threads may outlive main(). In place of a static variable of a
+// function, whose making is such a lock: threads that race here each make one, and one of them is kept.
 template <class T>
 T& per_process() {
   struct Made {
     std::uint32_t generation;
     T object;
   };
-  static std::atomic<Made*> current{nullptr};
+  static constinit std::atomic<Made*> current{nullptr};
   const std::uint32_t generation = fork_generation();
   // Acquire and release: whoever finds the object finds it made.
   Made* made = current.load(std::memory_order_acquire);

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <mutex>
 
+#include "fork.hpp"
 #include "interrupt.hpp"
 #include "run.hpp"
 
@@ -23,8 +24,11 @@ using Handler = void (*)(int, siginfo_t*, void*);
 #endif
 constinit thread_local bool chaining = false;
 
-std::mutex installing;
-std::atomic<Handler> chained{nullptr};  // the handler that was there before ours
+struct Installing {
+  std::mutex mutex;
+};
+
+constinit std::atomic<Handler> chained{nullptr};  // the handler that was there before ours
 static_assert(std::atomic<Handler>::is_always_lock_free, "a signal handler reads it");
 
 void on_signal(int number, siginfo_t* info, void* context) {
@@ -50,7 +54,7 @@ bool installed() noexcept {
 // it again.
 void install() {
   if (installed()) return;
-  const std::lock_guard lock(installing);
+  const std::lock_guard lock(per_process<Installing>().mutex);
   if (installed()) return;
   struct sigaction ours {};
   struct sigaction before {};

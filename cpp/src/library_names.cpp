@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "fork.hpp"
 #include "registry_slots.hpp"
 
 namespace osthread {
@@ -21,18 +22,14 @@ constexpr const char* kNamed[] = {
 // add to the libraries later has no name elsewhere.
 class StandardNames {
  public:
-  static const StandardNames& get() {
-    static const StandardNames names;
-    return names;
-  }
-  bool has(const std::string& name) const { return names_.contains(name); }
-
- private:
   StandardNames() {
     const std::unique_ptr<lua_State, void (*)(lua_State*)> state(luaL_newstate(), lua_close);
     if (!state || lua_cpcall(state.get(), collect_into, &names_) != 0) throw std::bad_alloc();
   }
 
+  bool has(const std::string& name) const { return names_.contains(name); }
+
+ private:
   static int collect_into(lua_State* L) {
     auto& names = *static_cast<std::unordered_set<std::string>*>(lua_touserdata(L, 1));
     luaL_openlibs(L);
@@ -77,7 +74,7 @@ void give_name(lua_State* L, int names, const char* library, const char* field) 
   bool named = !lua_isnil(L, -1);
   lua_pop(L, 1);
   if (field && std::strcmp(library, "osthread") != 0)
-    named = named || !StandardNames::get().has(
+    named = named || !per_process<StandardNames>().has(
                          std::strcmp(library, "_G") == 0 ? field : library + (std::string(".") + field));
   if (named) {
     lua_pop(L, 1);

@@ -103,8 +103,6 @@ int library_path(lua_State* L) {
 // an idle state holds. Arguments: the module and the field.
 int complete(lua_State* L) {
   lua_settop(L, 2);
-  lua_pushnil(L);
-  lua_setmetatable(L, 1);
   if (luaL_loadbuffer(L, embedded::kLuaModule_osthread, embedded::kLuaModule_osthread_size, "=osthread") != 0)
     return lua_error(L);
   lua_pushvalue(L, 1);
@@ -124,6 +122,9 @@ int complete(lua_State* L) {
     lua_setfield(L, -2, "library_path");
   }
   lua_call(L, 2, 0);
+  // Only now: a stop in the middle of it leaves a module that completes itself when it is next asked.
+  lua_pushnil(L);
+  lua_setmetatable(L, 1);
   lua_pushboolean(L, 0);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kNames);  // its functions have names now
   lua_rawget(L, 1);

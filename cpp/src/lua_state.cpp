@@ -1,5 +1,6 @@
 #include "osthread/lua_state.hpp"
 
+#include <atomic>
 #include <mutex>
 #include <stdexcept>
 
@@ -9,35 +10,87 @@
 
 namespace osthread {
 
-// Invariant: whoever holds `calls_` is the only one that touches the interpreter. Recursive: a function of
-// the host that the state calls may look at its globals; running code in it from there is refused, as it is
-// in the middle of a call.
+// Invariant: whoever has a Turn is the only one that touches the interpreter. A thread may take several: a
+// function of the host that the state calls may look at its globals; running code in it from there is
+// refused, as it is in the middle of a call.
+//
+// In a fork's child the state is whole if nobody had a Turn at the fork. Its locks may be held all the same,
+// by a thread that was about to take one, or by the watchdog: then they are made anew.
 class LuaState::Impl {
  public:
   explicit Impl(StateOptions options)
       : time_limit_(options.time_limit),
-        stop_(std::make_shared<Stop>(options.grace)),
+        locks_(std::make_unique<Locks>(options.grace)),
         interpreter_(std::make_unique<Interpreter>(options, std::string())) {}
 
   ~Impl() {
-    if (generation_ != fork_generation())
-      (void)interpreter_.release();  // the parent's; maybe in the middle of a call
+    if (generation_ == fork_generation()) return;
+    (void)locks_.release();
+    if (turns_ != 0) (void)interpreter_.release();
   }
+
+  struct Renewal {
+    std::mutex mutex;
+  };
+
+  struct Locks {
+    explicit Locks(std::chrono::nanoseconds grace) : stop(std::make_shared<Stop>(grace)) {}
+    std::recursive_mutex calls;
+    // Of time_limit_, and of the pointer to the interpreter against statistics(), which takes no turn among
+    // the calls.
+    std::mutex settings;
+    const std::shared_ptr<Stop> stop;
+  };
+
+  Locks& locks() {
+    const std::uint32_t now = fork_generation();
+    // Acquire and release: whoever sees the generation sees the locks that were made for it.
+    if (generation_.load(std::memory_order_acquire) != now) {
+      const std::lock_guard lock(per_process<Renewal>().mutex);
+      if (generation_.load(std::memory_order_relaxed) != now) {
+        auto fresh = std::make_unique<Locks>(locks_->stop->grace());
+        (void)locks_.release();  // a held lock can't be destroyed
+        locks_ = std::move(fresh);
+        generation_.store(now, std::memory_order_release);
+      }
+    }
+    return *locks_;
+  }
+
+  bool left_in_use() const noexcept { return turns_ != 0 && taken_in_ != generation_; }
+
+  class Turn {
+   public:
+    explicit Turn(Impl& impl) : impl_(impl), lock_(impl.locks().calls) {
+      if (!impl.interpreter_) throw std::logic_error("this LuaState is closed");
+      if (impl.left_in_use()) throw std::logic_error("this LuaState was in the middle of a call at the fork");
+      impl.taken_in_ = impl.generation_;
+      ++impl.turns_;
+    }
+    ~Turn() { --impl_.turns_; }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    Impl& impl_;
+    std::unique_lock<std::recursive_mutex> lock_;
+  };
 
   template <class Select>
   Values run(Select select, const Values& args) {
-    const std::unique_lock lock = enter();
+    const Turn turn(*this);
     if (running_)
       throw std::logic_error(
           "this LuaState is running: a function that it calls can't run code in it; use another LuaState");
     interpreter_->relieve();
-    stop_->open();
+    const std::shared_ptr<Stop>& stop = locks_->stop;
+    stop->open();
     struct Running {
       Impl& impl;
       explicit Running(Impl& i) : impl(i) { impl.running_ = true; }
       ~Running() {
-        impl.stop_->clear_deadline();
-        impl.stop_->close();
+        impl.locks_->stop->clear_deadline();
+        impl.locks_->stop->close();
         impl.running_ = false;
         impl.interpreter_->relieve();
       }
@@ -45,37 +98,27 @@ class LuaState::Impl {
     Outcome outcome;
     {
       const Running running(*this);
-      stop_->bind(interrupt::this_thread());
-      if (const auto limit = time_limit()) bound_time(stop_, *limit);
+      stop->bind(interrupt::this_thread());
+      if (const auto limit = time_limit()) bound_time(stop, *limit);
       select(*interpreter_);
-      outcome = interpreter_->run(args, *stop_);
+      outcome = interpreter_->run(args, *stop);
     }
     last_frames_ = std::move(outcome.frames);
     if (outcome.error) std::rethrow_exception(outcome.error);
     return std::move(outcome.results);
   }
 
-  std::unique_lock<std::recursive_mutex> enter() {
-    if (generation_ != fork_generation() && running_)
-      throw std::logic_error("this LuaState was running at the fork");
-    std::unique_lock lock(calls_);
-    if (!interpreter_) throw std::logic_error("this LuaState is closed");
-    return lock;
-  }
-
-  std::optional<std::chrono::nanoseconds> time_limit() const {
-    const std::lock_guard lock(settings_);
+  std::optional<std::chrono::nanoseconds> time_limit() {
+    const std::lock_guard lock(locks().settings);
     return time_limit_;
   }
 
-  const std::uint32_t generation_ = fork_generation();
-  std::recursive_mutex calls_;
-  // Of time_limit_, and of the pointer to the interpreter against statistics(), which takes no turn among the
-  // calls.
-  mutable std::mutex settings_;
+  std::atomic<std::uint32_t> generation_{fork_generation()};
+  std::uint32_t taken_in_ = 0;  // the generation of the turns
+  int turns_ = 0;
   std::optional<std::chrono::nanoseconds> time_limit_;
   bool running_ = false;
-  std::shared_ptr<Stop> stop_;
+  std::unique_ptr<Locks> locks_;
   std::unique_ptr<Interpreter> interpreter_;
   std::vector<Frame> last_frames_;
 };
@@ -108,45 +151,49 @@ Values LuaState::call(const std::string& dotted_name, const Values& args) {
 }
 
 Value LuaState::get(const std::string& name) {
-  const auto lock = impl_->enter();
+  const Impl::Turn turn(*impl_);
   return impl_->interpreter_->global(name);
 }
 
 void LuaState::set(const std::string& name, const Value& value) {
-  const auto lock = impl_->enter();
+  const Impl::Turn turn(*impl_);
   impl_->interpreter_->set_global(name, value);
 }
 
 void LuaState::set_time_limit(std::optional<std::chrono::nanoseconds> limit) {
   if (limit && limit->count() < 0) throw std::invalid_argument("time_limit is negative");
-  const std::lock_guard lock(impl_->settings_);
+  const std::lock_guard lock(impl_->locks().settings);
   impl_->time_limit_ = limit;
 }
 
 std::optional<std::chrono::nanoseconds> LuaState::time_limit() const { return impl_->time_limit(); }
 
-bool LuaState::interrupt() { return ask_to_stop(impl_->stop_); }
+bool LuaState::interrupt() { return ask_to_stop(impl_->locks().stop); }
 
 StateStatistics LuaState::statistics() const {
-  const std::lock_guard lock(impl_->settings_);
+  const std::lock_guard lock(impl_->locks().settings);
   if (!impl_->interpreter_) return {};
   const MemoryQuota& quota = impl_->interpreter_->vm().quota();
   return {.memory = quota.used(), .peak_memory = quota.peak(), .memory_limit = quota.limit()};
 }
 
 void LuaState::close() {
-  const std::unique_lock calls(impl_->calls_);
+  const std::unique_lock calls(impl_->locks().calls);
+  if (!impl_->interpreter_) return;
+  if (impl_->left_in_use()) {
+    (void)impl_->interpreter_.release();
+    return;
+  }
   if (impl_->running_)
     throw std::logic_error("this LuaState is running: a function that it calls can't close it");
-  if (!impl_->interpreter_) return;
   impl_->interpreter_->run_finalizers();
   std::unique_ptr<Interpreter> closed;  // dropped after the lock
-  const std::lock_guard lock(impl_->settings_);
+  const std::lock_guard lock(impl_->locks().settings);
   closed.swap(impl_->interpreter_);
 }
 
 bool LuaState::closed() const {
-  const std::unique_lock lock(impl_->calls_, std::try_to_lock);
+  const std::unique_lock lock(impl_->locks().calls, std::try_to_lock);
   return lock.owns_lock() && !impl_->interpreter_;
 }
 

@@ -47,7 +47,18 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
 
 void MemoryQuota::restore() noexcept {
   ceiling_ = limit_ == 0 || limit_ > SIZE_MAX - base_ ? SIZE_MAX : base_ + limit_;
-  pressure_ = ceiling_ == SIZE_MAX ? SIZE_MAX : base_ + limit_ / 2;
+  half_ = due_ = ceiling_ == SIZE_MAX ? SIZE_MAX : base_ + limit_ / 2;
+}
+
+void MemoryQuota::hurry_collector(std::size_t used) noexcept {
+  const std::size_t half_of_the_rest = used + (ceiling_ - std::min(used, ceiling_)) / 2;
+  if (collecting_) {
+    collecting_ = !osthread_end_collection(state_, pace_);
+    if (!collecting_) due_ = std::max(half_, half_of_the_rest);
+    return;
+  }
+  due_ = std::max(half_, std::min(due_, half_of_the_rest));  // what was freed meanwhile lowers it
+  if (used > due_) collecting_ = osthread_begin_collection(state_, &pace_);
 }
 
 std::size_t MemoryQuota::used() const noexcept {
@@ -81,7 +92,10 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
   }
   if (result || new_size == 0) {
     used_.store(used, std::memory_order_relaxed);
-    if (used > pressure_ && new_size > old_size) osthread_hurry_collector(state_);
+    if (used > half_ || collecting_)
+      hurry_collector(used);
+    else
+      due_ = half_;
     if (used > peak_.load(std::memory_order_relaxed)) peak_.store(used, std::memory_order_relaxed);
   }
   return result;

@@ -34,7 +34,7 @@ class MemoryQuota {
   void set_limit(std::size_t bytes) noexcept;
 
   // Between the two the limit does not hold.
-  void lift() noexcept { ceiling_ = pressure_ = SIZE_MAX; }
+  void lift() noexcept { ceiling_ = half_ = SIZE_MAX; }
   void restore() noexcept;
 
   std::size_t used() const noexcept;  // bytes beyond the libraries
@@ -61,6 +61,7 @@ class MemoryQuota {
   void* raw_allocate(std::size_t size) noexcept;
   void* raw_resize(void* block, std::size_t old_size, std::size_t new_size) noexcept;
   void raw_free(void* block, std::size_t size) noexcept;
+  void hurry_collector(std::size_t used) noexcept;
   void link(Header* header, std::size_t size) noexcept;
   void unlink(Header* header) noexcept;
 
@@ -72,8 +73,13 @@ class MemoryQuota {
   std::atomic<std::size_t> peak_{0};
   std::size_t base_ = 0;
   std::size_t limit_ = 0;
-  std::size_t ceiling_ = SIZE_MAX;   // base_ + limit_
-  std::size_t pressure_ = SIZE_MAX;  // from here on the collector is hurried: garbage must not meet the limit
+  std::size_t ceiling_ = SIZE_MAX;  // base_ + limit_
+  // Garbage must not meet the limit: a whole collection is due when half of it is in use, and then whenever
+  // half of what that left free is.
+  std::size_t half_ = SIZE_MAX;
+  std::size_t due_ = SIZE_MAX;
+  bool collecting_ = false;  // asked for, and not done yet
+  unsigned pace_ = 0;        // what the collector goes back to
   lua_State* state_ = nullptr;
   bool exceeded_ = false;
 };

@@ -36,10 +36,8 @@ struct Cache {
 
 Cache& cache() { return per_process<Cache>(); }
 
-std::size_t most() {
-  static const std::size_t states = 2 * std::max(1u, std::thread::hardware_concurrency());
-  return states;
-}
+// As many as the process has CPUs, twice; asked once, when the library is loaded.
+const std::size_t kMost = 2 * std::max(1u, std::thread::hardware_concurrency());
 
 std::unique_ptr<Vm> make(Vm::Environment environment) {
   return std::unique_ptr<Vm>(new Vm(environment, {install_values, install_builtins, install_module}));
@@ -79,7 +77,7 @@ void leave_one() noexcept {
   Cache& states = cache();
   {
     const std::lock_guard lock(states.mutex);
-    if (states.closed.load(std::memory_order_relaxed) || states.states.size() + states.in_making >= most())
+    if (states.closed.load(std::memory_order_relaxed) || states.states.size() + states.in_making >= kMost)
       return;
     ++states.in_making;
   }

@@ -1,5 +1,6 @@
 #include <dlfcn.h>
 
+#include "fork.hpp"
 #include "shared_object.hpp"
 
 namespace osthread {
@@ -10,8 +11,10 @@ std::string shared_object_path() {
   return info.dli_fname;
 }
 
-std::string promote_symbols() {
-  static const std::string failure = [] {
+namespace {
+
+struct Promotion {
+  std::string failure = [] {
     const std::string path = shared_object_path();
     // NOLOAD: the handle of what is loaded already; the promotion stays although the handle is never closed.
     if (dlopen(path.c_str(), RTLD_NOLOAD | RTLD_NOW | RTLD_GLOBAL)) return std::string();
@@ -20,7 +23,10 @@ std::string promote_symbols() {
     // exports them.
     return dlopen(nullptr, RTLD_NOW) && path.empty() ? std::string() : std::string(reason ? reason : "");
   }();
-  return failure;
-}
+};
+
+}  // namespace
+
+std::string promote_symbols() { return per_process<Promotion>().failure; }
 
 }  // namespace osthread

@@ -25,9 +25,11 @@ void osthread_discard_state(lua_State* L, void* arena);
  */
 void osthread_leave_hook(lua_State* L);
 
-/* Has the collector go on at its next chance; from inside the allocator. A collector that was stopped stays
- * so. */
-void osthread_hurry_collector(lua_State* L);
+/* Has the collector finish its cycle, or do a whole one, at its next chance, in one go; from inside the
+ * allocator. 0: it is stopped, and stays so. `pace` is for the other call, which is due until it has said
+ * that the cycle is over: it puts the pace back. */
+int osthread_begin_collection(lua_State* L, unsigned* pace);
+int osthread_end_collection(lua_State* L, unsigned pace);
 
 /* Whether a state's memory comes from an arena of LuaJIT's own. */
 int osthread_has_arena(void);

@@ -53,9 +53,25 @@ void osthread_discard_state(lua_State* L, void* arena) {
 
 void osthread_leave_hook(lua_State* L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }
 
-void osthread_hurry_collector(lua_State* L) {
+/* A threshold that is passed at once, and that no cycle ends with. */
+enum { kNow = 1 };
+
+int osthread_begin_collection(lua_State* L, unsigned* pace) {
   global_State* g = G(L);
-  if (g->gc.threshold < LJ_MAX_MEM && g->gc.threshold > g->gc.total) g->gc.threshold = g->gc.total;
+  if (g->gc.threshold >= LJ_MAX_MEM) return 0;
+  *pace = g->gc.stepmul;
+  g->gc.stepmul = 0; /* lj_gc_step(): no limit */
+  g->gc.threshold = kNow;
+  return 1;
+}
+
+int osthread_end_collection(lua_State* L, unsigned pace) {
+  global_State* g = G(L);
+  /* Machine code leaves before the atomic phase, and the interpreter goes on with it. */
+  if (g->gc.threshold == kNow || g->gc.state != GCSpause) return 0;
+  g->gc.stepmul = pace;
+  g->gc.debt = 0;
+  return 1;
 }
 
 int osthread_has_arena(void) { return 1; }

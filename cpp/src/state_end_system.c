@@ -11,6 +11,16 @@ void osthread_discard_state(lua_State* L, void* arena) {
 
 void osthread_leave_hook(lua_State* L) { (void)L; }
 
-void osthread_hurry_collector(lua_State* L) { (void)L; }
+int osthread_begin_collection(lua_State* L, unsigned* pace) {
+  (void)L;
+  (void)pace;
+  return 0;
+}
+
+int osthread_end_collection(lua_State* L, unsigned pace) {
+  (void)L;
+  (void)pace;
+  return 1;
+}
 
 int osthread_has_arena(void) { return 0; }

@@ -24,7 +24,7 @@ std::int64_t to_ns(Clock::time_point time) noexcept {
 double seconds_since(std::int64_t ns) noexcept { return static_cast<double>(to_ns(Clock::now()) - ns) / 1e9; }
 
 std::string next_name() {
-  static std::atomic<std::uint64_t> threads{0};
+  static constinit std::atomic<std::uint64_t> threads{0};
   return "OSThread-" + std::to_string(1 + threads.fetch_add(1, std::memory_order_relaxed));
 }
 
@@ -85,8 +85,10 @@ ThreadCore::ThreadCore(ThreadOptions options, Values args)
 
 ThreadCore::~ThreadCore() {
   // A state of the parent's, in a fork's child: another thread may have been in the middle of it.
-  if (generation_ != fork_generation()) (void)interpreter_.release();
+  if (inherited()) (void)interpreter_.release();
 }
+
+bool ThreadCore::inherited() const noexcept { return generation_ != fork_generation(); }
 
 void ThreadCore::launch() {
   launched_ = true;
@@ -116,7 +118,7 @@ void ThreadCore::launch() {
 }
 
 void ThreadCore::start() {
-  if (generation_ != fork_generation()) throw std::logic_error("this OSThread was made before the fork");
+  if (inherited()) throw std::logic_error("this OSThread was made before the fork");
   const std::lock_guard lock(mutex_);
   if (started_) throw std::logic_error("an OSThread can be started only once");
   started_ = true;
@@ -131,7 +133,7 @@ void ThreadCore::start() {
 }
 
 void ThreadCore::discard() noexcept {
-  if (generation_ != fork_generation()) return;
+  if (inherited()) return;
   std::shared_ptr<ThreadCore> keep;
   {
     const std::lock_guard lock(mutex_);
@@ -269,7 +271,7 @@ void ThreadCore::wait_for_end() noexcept {
 }
 
 void ThreadCore::forget() noexcept {
-  if (generation_ != fork_generation()) return;
+  if (inherited()) return;
   Values results;  // dropped after the lock
   const std::lock_guard lock(mutex_);
   forgotten_ = true;
@@ -279,7 +281,7 @@ void ThreadCore::forget() noexcept {
 const Outcome& ThreadCore::outcome() const { return outcome_; }
 
 Status ThreadCore::status() const noexcept {
-  if (generation_ != fork_generation()) {
+  if (inherited()) {
     const Status status = status_.load(std::memory_order_acquire);
     return status == Status::running || status == Status::suspended || status == Status::paused ? Status::lost
                                                                                                 : status;
@@ -298,10 +300,10 @@ bool ThreadCore::ended() const noexcept {
   }
 }
 
-bool ThreadCore::request_stop() noexcept { return generation_ == fork_generation() && stop_->request(); }
+bool ThreadCore::request_stop() noexcept { return !inherited() && stop_->request(); }
 
 bool ThreadCore::interrupt() {
-  if (generation_ != fork_generation()) return false;
+  if (inherited()) return false;
   return ask_to_stop(stop_);
 }
 
@@ -329,7 +331,7 @@ Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function
 }
 
 void ThreadCore::terminate_later() noexcept {
-  if (generation_ != fork_generation()) return;
+  if (inherited()) return;
   if (status() == Status::suspended) discard();
   if (ended()) return;
   request_stop();
@@ -371,10 +373,10 @@ std::optional<std::vector<Frame>> ThreadCore::stack(Clock::time_point deadline) 
 
 ThreadStatistics ThreadCore::statistics() const {
   ThreadStatistics statistics;
-  if (status() == Status::lost) return statistics;  // its lock may be held by a thread of the parent's
   statistics.memory_limit = options_.memory_limit;
   statistics.stops_asked = stop_->asked();
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (!inherited()) lock.lock();
   const Status now = status();
   if (now == Status::running && interpreter_) {
     statistics.cpu_seconds = std::max(0.0, thread_cpu_seconds(ident_.load(std::memory_order_relaxed)));
@@ -394,7 +396,7 @@ ThreadStatistics ThreadCore::statistics() const {
 }
 
 void ThreadCore::on_end(std::function<void()> callback) {
-  if (status() != Status::lost) {
+  if (!inherited()) {
     const std::lock_guard lock(mutex_);
     if (!ended()) {
       callbacks_.push_back(std::move(callback));
@@ -405,7 +407,7 @@ void ThreadCore::on_end(std::function<void()> callback) {
 }
 
 std::uint64_t ThreadCore::native_id() const noexcept {
-  if (status() == Status::lost) return native_id_.load(std::memory_order_relaxed);
+  if (inherited()) return native_id_.load(std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
     if (native_.joinable()) return native_.native_id();

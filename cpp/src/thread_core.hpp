@@ -63,6 +63,9 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   void note_waiting(const char* what) noexcept;  // the native thread's; null: no more
 
  private:
+  // Made by a process that this one was forked from: its thread is not here, and its lock may be held by one
+  // that is not here either.
+  bool inherited() const noexcept;
   Wait park(std::optional<Clock::time_point> deadline, Run* run) noexcept;
   Wait wait_outside(std::optional<Clock::time_point> deadline) noexcept;
   static int main(void* core);

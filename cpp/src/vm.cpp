@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "fork.hpp"
 #include "osthread/error.hpp"
 #include "registry_slots.hpp"
 #include "state_end.h"
@@ -13,15 +14,20 @@
 namespace osthread {
 namespace {
 
-// LuaJIT starts every state with the same random sequence; parallel Monte Carlo must not repeat itself.
-double next_seed() {
-  static const std::uint64_t base = [] {
+struct Seeds {
+  std::uint64_t base = [] {
     std::random_device device;
     return (std::uint64_t{device()} << 32) | device();
   }();
-  static std::atomic<std::uint64_t> states{0};
+  std::atomic<std::uint64_t> states{0};
+};
+
+// LuaJIT starts every state with the same random sequence; parallel Monte Carlo must not repeat itself.
+double next_seed() {
+  auto& seeds = per_process<Seeds>();  // a fork's child does not go on with its parent's
   // splitmix64 (Steele, Lea and Flood 2014): neighbouring inputs give unrelated outputs.
-  std::uint64_t z = base + 0x9e3779b97f4a7c15 * (1 + states.fetch_add(1, std::memory_order_relaxed));
+  std::uint64_t z =
+      seeds.base + 0x9e3779b97f4a7c15 * (1 + seeds.states.fetch_add(1, std::memory_order_relaxed));
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return static_cast<double>((z ^ (z >> 31)) >> 11);
@@ -244,12 +250,7 @@ void Vm::set_jit(bool on) {
     throw std::runtime_error("this LuaJIT has no compiler for this machine: jit=True can't be had");
 }
 
-void Vm::set_memory_limit(std::size_t bytes) {
-  quota_.set_limit(bytes);
-  if (bytes == 0) return;
-  lua_gc(L_, LUA_GCSETPAUSE, 100);
-  lua_gc(L_, LUA_GCSETSTEPMUL, 1000);
-}
+void Vm::set_memory_limit(std::size_t bytes) { quota_.set_limit(bytes); }
 
 namespace {
 

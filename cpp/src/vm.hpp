@@ -84,8 +84,8 @@ class Vm {
   // Takes away what `libraries` does not have.
   void restrict(Libraries libraries);
   void set_jit(bool on);
-  // Bounds memory from here on and lets the collector keep up with it: garbage counts, as LuaJIT does not
-  // collect when an allocation fails.
+  // Bounds memory from here on. Garbage counts, as LuaJIT does not collect when an allocation fails: the
+  // quota hurries the collector before that.
   void set_memory_limit(std::size_t bytes);
 
   // A full collection, with room beyond the limit for what it needs itself.

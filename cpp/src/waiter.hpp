@@ -73,7 +73,7 @@ class Waiter {
                        std::optional<Clock::time_point> deadline) noexcept;
   static void unblock_one(const Word& word) noexcept;
   static void unblock_all(const Word& word) noexcept;
-  static bool has_several_cpus() noexcept;  // the process, when first asked
+  static bool has_several_cpus() noexcept;  // the process, when the library was loaded
 
   // Whether anybody may be parked. Sequentially consistent, both, as are their counterparts in park(): waker
   // and parker each write one word and then read the other's. With anything weaker both could read the old

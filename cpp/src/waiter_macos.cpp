@@ -28,6 +28,14 @@ void* address_of(const std::atomic<std::uint32_t>& word) noexcept {
   return const_cast<std::atomic<std::uint32_t>*>(&word);  // the system only reads it
 }
 
+// Asked when the library is loaded: what a function makes when it is first called stays locked in a fork's
+// child, if a thread of the parent's was making it.
+const bool several_cpus = [] {
+  int count = 0;
+  std::size_t size = sizeof count;
+  return ::sysctlbyname("hw.activecpu", &count, &size, nullptr, 0) != 0 || count > 1;
+}();
+
 }  // namespace
 
 Waiter::Outcome Waiter::block(const Word& word, std::uint32_t value,
@@ -57,13 +65,6 @@ void Waiter::unblock_all(const Word& word) noexcept {
   ::__ulock_wake(kCompareAndWait | kNoErrno | kWakeAll, address_of(word), 0);
 }
 
-bool Waiter::has_several_cpus() noexcept {
-  static const bool several = [] {
-    int count = 0;
-    std::size_t size = sizeof count;
-    return ::sysctlbyname("hw.activecpu", &count, &size, nullptr, 0) != 0 || count > 1;
-  }();
-  return several;
-}
+bool Waiter::has_several_cpus() noexcept { return several_cpus; }
 
 }  // namespace osthread

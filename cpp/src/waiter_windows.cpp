@@ -21,6 +21,16 @@ void* address_of(const std::atomic<std::uint32_t>& word) noexcept {
   return const_cast<std::atomic<std::uint32_t>*>(&word);  // the system only reads it
 }
 
+// Asked when the library is loaded: what a function makes when it is first called stays locked in a fork's
+// child, if a thread of the parent's was making it.
+const bool several_cpus = [] {
+  DWORD_PTR process = 0;
+  DWORD_PTR system = 0;
+  // 0: the process's threads run in several processor groups.
+  if (::GetProcessAffinityMask(::GetCurrentProcess(), &process, &system) == 0 || process == 0) return true;
+  return std::popcount(static_cast<std::uint64_t>(process)) > 1;
+}();
+
 }  // namespace
 
 Waiter::Outcome Waiter::block(const Word& word, std::uint32_t value,
@@ -45,15 +55,6 @@ void Waiter::unblock_one(const Word& word) noexcept { ::WakeByAddressSingle(addr
 
 void Waiter::unblock_all(const Word& word) noexcept { ::WakeByAddressAll(address_of(word)); }
 
-bool Waiter::has_several_cpus() noexcept {
-  static const bool several = [] {
-    DWORD_PTR process = 0;
-    DWORD_PTR system = 0;
-    // 0: the process's threads run in several processor groups.
-    if (::GetProcessAffinityMask(::GetCurrentProcess(), &process, &system) == 0 || process == 0) return true;
-    return std::popcount(static_cast<std::uint64_t>(process)) > 1;
-  }();
-  return several;
-}
+bool Waiter::has_several_cpus() noexcept { return several_cpus; }
 
 }  // namespace osthread

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     0: "export version native_thread native_thread_os waiter error deadline fork cpu_time standard_output "
     "shared_object",
-    1: "cpuid lua_headers registry_slots state_end memory_quota vm frames interrupt run",
+    1: "cpuid unwind lua_headers registry_slots state_end memory_quota vm frames interrupt run",
     2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins",
     4: "options chunk interpreter prepared_states watchdog registry thread_core thread_handle osthread lua_state "
     "host run_lua_thread",
@@ -191,6 +191,16 @@ def test_python_modules_import_each_other_in_no_circle() -> None:
 def test_the_core_imports_nothing_of_the_package() -> None:
     for file in binding_files():
         assert "module_::import" not in file.read_text("utf-8"), file.name
+
+
+def test_no_function_makes_a_static_variable_when_it_is_first_called() -> None:
+    """Others wait while a thread makes one, in a fork's child for ever: constinit, or per_process()."""
+    made = re.compile(r"^\s+static (?!constinit|constexpr|inline)[\w:<>*&, ]+ \w+(\{| = )", re.MULTILINE)
+    assert made.search("void f() {\n  static const std::string s = [] {")
+    for file in [*core_files(), *binding_files()]:
+        if file.stem.endswith("_windows"):
+            continue  # there is no fork
+        assert not made.findall(file.read_text()), file.name
 
 
 def test_top_level_holds_only_what_belongs_there() -> None:

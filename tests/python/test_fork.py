@@ -162,7 +162,15 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), thread.status)
     assert stdout.splitlines() == ["7 stopped"] or "lost" in stdout
 
 
-@pytest.mark.parametrize("life", ["run('return 1')", "OSThread('while true do end', grace=0).terminate(0)"])
+@pytest.mark.parametrize(
+    "life",
+    [
+        "run('return 1')",
+        "OSThread('while true do end', grace=0).terminate(0)",
+        "OSThread('for i = 1, 100 do end while true do pcall(error) end', time_limit=0.01).exception()",
+        "osthread.run('return ...', lambda: None)",
+    ],
+)
 def test_forks_at_random_moments_of_starts_and_ends(life, run_script) -> None:
     """Locks may be held by threads that are not there any more."""
     script = f"""{HEAD}
@@ -181,6 +189,8 @@ def child():
     t = OSThread("while true do end")
     t.interrupt()
     assert t.join(30)
+    error = OSThread("for i = 1, 100 do pcall(error) end error('mine', 0)").exception(30)
+    assert error.message == "mine"
     os._exit(3)
 
 codes = set()
@@ -208,6 +218,65 @@ os._exit(0)
     for _ in range(20):
         returncode, stdout, _ = run_script(script)
         assert (returncode, stdout) == (0, "child 42\n")
+
+
+def test_state_in_use_at_the_fork_says_so_and_others_work(run_script) -> None:
+    script = f"""{HEAD}
+inside, leave = threading.Event(), threading.Event()
+busy, idle, quick = LuaState(), LuaState(), LuaState(time_limit=0.02)
+busy["x"] = idle["x"] = 5
+quick.eval("1")
+
+def use():
+    busy.execute("(...)()", lambda: (inside.set(), leave.wait(30)) and None)
+
+def look_on():
+    while not leave.is_set():
+        quick.eval("2")  # asks for deadlines all the time
+
+users = [threading.Thread(target=use), threading.Thread(target=look_on)]
+for user in users:
+    user.start()
+inside.wait(30)
+
+def child():
+    for call in (lambda: busy.eval("x"), lambda: busy["x"]):
+        try:
+            call()
+        except RuntimeError as error:
+            print("fork" in str(error))
+    busy.close()
+    print(idle.eval("x"))
+    idle.time_limit = 0.02
+    try:
+        idle.execute("while true do end")
+    except osthread.LuaTimeout:
+        print(idle.eval("x + 1"))
+    del globals()["quick"], globals()["idle"]
+
+in_child(child)
+leave.set()
+for user in users:
+    user.join()
+print(busy.eval("x"))
+"""
+    assert run_script(script) == (0, "True\nTrue\n5\n6\nchild 7\n5\n", "")
+
+
+def test_states_of_the_child_have_seeds_of_their_own(run_script) -> None:
+    script = f"""{HEAD}
+run("return 1")
+
+def child():
+    print(run("return math.random()"))
+
+in_child(child)
+print(run("return math.random()"))
+"""
+    returncode, stdout, stderr = run_script(script)
+    assert (returncode, stderr) == (0, "")
+    of_child, _, of_parent = stdout.splitlines()
+    assert of_child != of_parent
 
 
 def test_a_grandchild_works_too(run_script) -> None:

@@ -25,6 +25,34 @@ def test_module_has_what_is_promised(options: dict) -> None:
     assert osthread.run(USE + "return type(osthread.null)", **options) == "cdata"
 
 
+def test_module_completes_itself_though_it_failed_to_before() -> None:
+    """Part of it is made when it is first used: out of memory at any point of that, it is made the next time."""
+    code = """
+      local osthread, left = require 'osthread', ...
+      local function get() return osthread.now end
+      local function text(n) return ('x'):rep(200) .. n end
+      local fill = {}
+      for i = 1, 2048 do fill[i] = false end
+      local n = 0
+      repeat
+        local fits, more = pcall(text, n)
+        if fits then n = n + 1 fill[n] = more end
+      until not fits
+      for i = n, n - left, -1 do fill[i] = false end
+      collectgarbage()
+      local made = pcall(get)
+      fill = nil
+      collectgarbage()
+      return made, osthread.now() > 0, osthread.null == nil, osthread.stop_requested()
+    """
+    failures = 0
+    for left in range(0, 240, 10):
+        made, *rest = osthread.run(code, left, memory_limit=1 << 18)
+        assert rest == [True, True, False]
+        failures += not made
+    assert 0 < failures < 24
+
+
 # --- self -----------------------------------------------------------------------------------------------
 
 
