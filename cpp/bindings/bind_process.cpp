@@ -3,6 +3,7 @@
 #include <new>
 
 #include "bindings.hpp"
+#include "python_errors.hpp"
 #include "sigint.hpp"
 
 namespace osthread::python {
@@ -26,6 +27,21 @@ bool check_signals() {
   return true;
 }
 
+// The error of a finalizer is one that nobody can fetch.
+bool report_finalizer_error(const std::exception_ptr& error) noexcept {
+  try {
+    const GilHold gil;
+    const py::error_scope pending;  // the state may be closed while a Python exception is on its way
+    const host::Core core = host::current();
+    const std::string where = core ? "a finalizer of the OSThread '" + host::options(*core).name + "'"
+                                   : "a finalizer of a LuaState";
+    write_unraisable(exception_object(error, {}, {}), py::str(where));
+    return true;
+  } catch (const std::exception&) {
+    return false;  // the interpreter is ending, or short of memory
+  }
+}
+
 py::dict describe_features() {
   const Features now = features();
   using namespace py::literals;
@@ -47,6 +63,7 @@ py::object take_signal_error() {
 
 void bind_process(py::module_& module) {
   host::set_signal_check(&check_signals);
+  host::set_finalizer_error_reporter(&report_finalizer_error);
   module.def("features", &describe_features);
   module.def("note_ending", &note_ending, "From here on no thread of ours asks for the GIL.");
   module.def("after_fork", &forget_parents, "In a fork's child: starts anew.");

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "deadline.hpp"
+#include "finalizer_errors.hpp"
 #include "lua_value.hpp"
 #include "prepared_states.hpp"
 #include "registry.hpp"
@@ -99,6 +100,10 @@ bool check_and_interrupt(Stop& stop) {
 void set_signal_check(bool (*check)()) noexcept {
   signal_check.store(check, std::memory_order_release);
   Run::set_host_check(&check_and_interrupt);
+}
+
+void set_finalizer_error_reporter(bool (*reporter)(const std::exception_ptr& error) noexcept) noexcept {
+  osthread::set_finalizer_error_reporter(reporter);
 }
 
 bool wait_until_quiet(Clock::time_point deadline) noexcept { return registry::wait_until_quiet(deadline); }

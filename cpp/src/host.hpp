@@ -65,6 +65,11 @@ OSTHREAD_EXPORT std::exception_ptr exception_of(const Value& value);
 OSTHREAD_EXPORT void note_signal() noexcept;
 OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
 
+// What is told of the errors of finalizers, on the threads they run on. It says whether it could do something
+// with it: otherwise they go to stderr.
+OSTHREAD_EXPORT void set_finalizer_error_reporter(
+    bool (*reporter)(const std::exception_ptr& error) noexcept) noexcept;
+
 // Around what must not be interrupted at the process's end: whether every native thread of ours has gone by
 // then.
 OSTHREAD_EXPORT bool wait_until_quiet(Clock::time_point deadline) noexcept;

@@ -21,6 +21,10 @@ void osthread_run_finalizers(lua_State* L);
  ** (MemoryQuota's large ones) are the caller's to free before. */
 void osthread_discard_state(lua_State* L, void* arena);
 
+/* `handler` is called with the error of a finalizer, which has ended that finalizer alone. Inside a protected
+ * call. A LuaJIT of the system goes on printing it. */
+void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler);
+
 /* For an error raised in a hook: what runs before the stack unwinds (a message handler) may be hooked again.
  */
 void osthread_leave_hook(lua_State* L);

@@ -1,6 +1,8 @@
 /* Compiled against the private headers of the LuaJIT that is linked in, whose functions these are. */
 #include "state_end.h"
 
+#include <lauxlib.h>
+
 #include "lj_alloc.h"
 #include "lj_dispatch.h"
 #include "lj_func.h"
@@ -10,6 +12,7 @@
 #include "lj_obj.h"
 #include "lj_trace.h"
 #include "lj_vm.h"
+#include "lj_vmevent.h"
 
 /* A finalizer may make more objects with finalizers; LuaJIT gives up after as many rounds. */
 enum { kMostRounds = 10 };
@@ -49,6 +52,13 @@ void osthread_run_finalizers(lua_State* L) {
 void osthread_discard_state(lua_State* L, void* arena) {
   lj_mcode_free(L2J(L));
   lj_alloc_destroy(arena);
+}
+
+void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler) {
+  luaL_findtable(L, LUA_REGISTRYINDEX, LJ_VMEVENTS_REGKEY, LJ_VMEVENTS_HSIZE);
+  lua_pushcfunction(L, handler);
+  lua_rawseti(L, -2, VMEVENT_HASH(LJ_VMEVENT_ERRFIN));
+  lua_pop(L, 1);
 }
 
 void osthread_leave_hook(lua_State* L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }

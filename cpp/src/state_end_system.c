@@ -9,6 +9,11 @@ void osthread_discard_state(lua_State* L, void* arena) {
   lua_close(L);
 }
 
+void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler) {
+  (void)L;
+  (void)handler;
+}
+
 void osthread_leave_hook(lua_State* L) { (void)L; }
 
 int osthread_begin_collection(lua_State* L, unsigned* pace) {

@@ -364,6 +364,49 @@ def test_error_that_nobody_fetches_reaches_the_hook(monkeypatch: pytest.MonkeyPa
     assert "lonely" in str(where)
 
 
+FINALIZER = "local u = newproxy(true) getmetatable(u).__gc = %s u = nil "
+
+
+@pytest.mark.parametrize(
+    ("finalizer", "kind", "text"),
+    [
+        ("function() error('left behind') end", LuaError, "left behind"),
+        ("function() error({}) end", LuaError, "error value is a table"),
+        ("function() local f = check return f() end", ZeroDivisionError, "division by zero"),
+        ("function() return ('x'):rep(2^24) end", LuaError, "not enough memory"),
+    ],
+)
+@pytest.mark.parametrize("when", ["collectgarbage() return 5", "return 5"])
+def test_error_of_a_finalizer_reaches_the_hook(
+    finalizer: str, kind: type, text: str, when: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: seen.append((args.exc_value, args.object)))
+    options = {"globals": {"check": lambda: 1 / 0}, "memory_limit": 1 << 20}
+    assert osthread.run(FINALIZER % finalizer + when, name="tidy", **options) == 5
+    del options["globals"]
+    with LuaState(**options) as state:
+        state["check"] = lambda: 1 / 0
+        assert state.execute(FINALIZER % finalizer + when) == 5
+    [(first, its_place), (second, other_place)] = seen
+    assert (type(first), type(second)) == (kind, kind)
+    assert text in str(first)
+    assert "'tidy'" in its_place
+    assert "LuaState" in other_place
+    assert capfd.readouterr() == ("", "")
+
+
+def test_stop_in_a_finalizer_is_no_error(monkeypatch: pytest.MonkeyPatch, started: Any) -> None:
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    code = FINALIZER % "function() started() require('osthread').sleep(1e9) end" + "collectgarbage() return 5"
+    thread = OSThread(code, globals={"started": started})
+    started.wait()
+    thread.request_stop()
+    assert thread.join(30)
+    assert seen == []
+
+
 def test_error_that_somebody_fetched_does_not_reach_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(sys, "unraisablehook", seen.append)

@@ -1,6 +1,7 @@
 """Memory and time limits bound what code takes, leave the state usable, and spare who keeps within them."""
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -156,7 +157,9 @@ def test_huge_limit_is_none() -> None:
     assert osthread.run("return #('x'):rep(2^24)", memory_limit=2**62) == 2**24
 
 
-def test_finalizers_run_within_the_limit() -> None:
+def test_finalizers_run_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    unraisable: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: unraisable.append(str(args.exc_value)))
     code = """
     local u = newproxy(true)
     getmetatable(u).__gc = function() local s = 'x' while true do s = s .. s end end
@@ -165,6 +168,7 @@ def test_finalizers_run_within_the_limit() -> None:
     thread = OSThread(code, memory_limit=MIB, grace=5)
     assert thread.join(30)
     assert thread.result() == 5
+    assert unraisable == ["not enough memory"]
 
 
 @pytest.mark.xfail(
