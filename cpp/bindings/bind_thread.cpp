@@ -132,7 +132,11 @@ void report_end(const Thread& thread, std::string where) {
     if (!error || ending()) return;
     try {
       const GilHold gil;
-      write_unraisable(exception_object(error, host::error_frames(*core), encoding), py::str(where));
+      try {
+        write_unraisable(exception_object(error, host::error_frames(*core), encoding), py::str(where));
+      } catch (py::error_already_set& failure) {
+        failure.discard_as_unraisable(where.c_str());  // an error about the error: short of memory
+      }
     } catch (const InterpreterEnding&) {
       return;  // nobody is left to be told
     }

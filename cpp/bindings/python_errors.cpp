@@ -18,8 +18,8 @@ py::object lua_error(const char* name, const LuaError& error, const Encoding& en
   if (error.value()) {
     try {
       value = to_python(*error.value(), encoding);
-    } catch (const ConversionError&) {
-      value = py::none();  // it has no form in Python; the message says what it was
+    } catch (const std::exception&) {
+      value = py::none();  // it has no form in Python, or none any more; the message says what it was
     }
   }
   const py::str message = readable(error.message());

@@ -8,8 +8,8 @@ namespace osthread::python {
 PythonError carry(py::error_already_set& error) {
   std::string text;
   try {
-    text = py::str(error.type().attr("__name__")).cast<std::string>() + ": " +
-           py::str(error.value()).cast<std::string>();
+    const auto told = py::str(error.type().attr("__name__")) + py::str(": ") + py::str(error.value());
+    text = told.attr("encode")("utf-8", "backslashreplace").cast<std::string>();  // it may hold surrogates
   } catch (py::error_already_set&) {
     text = "a Python exception whose text can't be had";
   }

@@ -67,20 +67,23 @@ void write_top(lua_State* L) {
   auto& turn = per_process<OutputTurn>();
   take_turn(L, turn);
   int error = 0;
-  while (size > 0 && error == 0) {
+  while (size > 0) {
     const std::ptrdiff_t written = write_standard_output(bytes, size);
     if (written >= 0) {
       bytes += written;
       size -= static_cast<std::size_t>(written);
-    } else if (errno == EINTR || errno == EAGAIN) {
-      Run* run = own_run(L);
-      if (!run || !run->due_now(false)) continue;
-      end_turn(turn);
-      run->check(L, false);
-      take_turn(L, turn);
-    } else {
-      error = errno;
+      continue;
     }
+    if (errno != EINTR && errno != EAGAIN) {
+      error = errno;
+      break;
+    }
+    if (errno == EAGAIN) wait_for_standard_output();
+    Run* run = own_run(L);
+    if (!run || !run->due_now(false)) continue;
+    end_turn(turn);
+    run->check(L, false);
+    take_turn(L, turn);
   }
   end_turn(turn);
   if (error != 0) luaL_error(L, "standard output: %s", std::strerror(error));

@@ -14,4 +14,10 @@ inline Clock::time_point deadline_after(std::chrono::nanoseconds duration) noexc
   return now + std::chrono::duration_cast<Clock::duration>(duration);
 }
 
+// The sum, or the longest duration there is.
+inline std::chrono::nanoseconds sum_of(std::chrono::nanoseconds a, std::chrono::nanoseconds b) noexcept {
+  constexpr auto kLongest = std::chrono::nanoseconds::max();
+  return b > kLongest - a ? kLongest : a + b;
+}
+
 }  // namespace osthread

@@ -152,17 +152,18 @@ void Interpreter::set_global(const std::string& name, const Value& value) {
 }
 
 Value Interpreter::global(const std::string& name) {
-  vm_->protect(get_global_body, &name);
   lua_State* L = vm_->state();
+  const int top = lua_gettop(L);  // a function of the host may ask, while its caller's values are below
+  vm_->protect(get_global_body, &name);
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   Values values;
   try {
     values = read_values(L, lua_gettop(L), 1, {name.c_str(), false});
   } catch (const std::exception&) {
-    lua_settop(L, 0);
+    lua_settop(L, top);
     throw;
   }
-  lua_settop(L, 0);
+  lua_settop(L, top);
   return values.front();
 }
 
@@ -328,11 +329,14 @@ std::exception_ptr Interpreter::error_of(int status, const Run& run, Outcome& ou
   } catch (const std::exception& error) {
     unconvertible = error.what();  // "error value: a coroutine can't cross threads": said in the message
   }
-  if (lua_isstring(L, index)) {
+  if (lua_type(L, index) == LUA_TSTRING) {
     std::size_t size = 0;
-    lua_pushvalue(L, index);
-    const char* text = lua_tolstring(L, -1, &size);
+    const char* text = lua_tolstring(L, index, &size);
     details.message.assign(text, size);
+  } else if (lua_type(L, index) == LUA_TNUMBER) {
+    char text[32];  // Lua's own would make a string, which may raise
+    std::snprintf(text, sizeof text, "%.14g", lua_tonumber(L, index));
+    details.message = text;
   } else {
     lua_pushvalue(L, index);
     details.message = std::string("(error value is ") +

@@ -24,9 +24,9 @@ class LuaState::Impl {
         interpreter_(std::make_unique<Interpreter>(options, std::string())) {}
 
   ~Impl() {
-    if (generation_ == fork_generation()) return;
-    (void)locks_.release();
-    if (turns_ != 0) (void)interpreter_.release();
+    const bool inherited = generation_ != fork_generation();
+    if (turns_ != 0 && (inherited || left_in_use())) (void)interpreter_.release();
+    if (inherited) (void)locks_.release();
   }
 
   struct Renewal {
@@ -99,6 +99,7 @@ class LuaState::Impl {
     {
       const Running running(*this);
       stop->bind(interrupt::this_thread());
+      if (stop->reason() != StopReason::none) keep_asking(stop);  // asked while there was nobody to poke
       if (const auto limit = time_limit()) bound_time(stop, *limit);
       select(*interpreter_);
       outcome = interpreter_->run(args, *stop);
@@ -178,6 +179,7 @@ StateStatistics LuaState::statistics() const {
 }
 
 void LuaState::close() {
+  std::unique_ptr<Interpreter> closed;  // dropped after the locks
   const std::unique_lock calls(impl_->locks().calls);
   if (!impl_->interpreter_) return;
   if (impl_->left_in_use()) {
@@ -186,8 +188,8 @@ void LuaState::close() {
   }
   if (impl_->running_)
     throw std::logic_error("this LuaState is running: a function that it calls can't close it");
+  const Impl::Turn turn(*impl_);
   impl_->interpreter_->run_finalizers();
-  std::unique_ptr<Interpreter> closed;  // dropped after the lock
   const std::lock_guard lock(impl_->locks().settings);
   closed.swap(impl_->interpreter_);
 }

@@ -45,6 +45,13 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
   restore();
 }
 
+void MemoryQuota::lift() noexcept {
+  if (ceiling_ == SIZE_MAX) return;
+  half_ = SIZE_MAX;
+  const std::size_t now = std::max(used_.load(std::memory_order_relaxed), ceiling_);
+  ceiling_ = now > SIZE_MAX - kFloor ? SIZE_MAX : now + kFloor;
+}
+
 void MemoryQuota::restore() noexcept {
   ceiling_ = limit_ == 0 || limit_ > SIZE_MAX - base_ ? SIZE_MAX : base_ + limit_;
   half_ = due_ = ceiling_ == SIZE_MAX ? SIZE_MAX : base_ + limit_ / 2;

@@ -33,8 +33,8 @@ class MemoryQuota {
   // What is in use now counts as the libraries'; `bytes` beyond it are allowed from here on. 0: no limit.
   void set_limit(std::size_t bytes) noexcept;
 
-  // Between the two the limit does not hold.
-  void lift() noexcept { ceiling_ = half_ = SIZE_MAX; }
+  // Between the two a collection has room: a little more may be in use, by finalizers, too.
+  void lift() noexcept;
   void restore() noexcept;
 
   std::size_t used() const noexcept;  // bytes beyond the libraries

@@ -15,8 +15,6 @@ constinit thread_local RunSlot this_slot;
 
 std::atomic<bool (*)(Stop&)> host_check{nullptr};
 
-constexpr std::chrono::milliseconds kAskAgain{10};
-
 std::int64_t now_ns() noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
 }
@@ -123,6 +121,11 @@ void Stop::clear_deadline() noexcept {
   deadline_ = Clock::time_point::max();
 }
 
+void Stop::forget_watch() noexcept {
+  const std::lock_guard lock(mutex_);
+  deadline_ = watched_ = Clock::time_point::max();
+}
+
 std::optional<Clock::time_point> Stop::watch() noexcept {
   // All under one lock: a call that ends in between must not hand its timeout to the next one.
   const std::lock_guard lock(mutex_);
@@ -191,8 +194,9 @@ const RunSlot* Run::slot() noexcept { return &this_slot; }
 
 void Run::finish() noexcept {
   if (!open_.load(std::memory_order_relaxed)) return;
-  disarm();
   open_.store(false, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // a signal in between must not arm the hook again
+  disarm();
 }
 
 void Run::attend() noexcept { attend(&this_slot); }
@@ -306,8 +310,9 @@ void Run::check(lua_State* L, bool waiting) {
 }
 
 Waiter::Outcome Run::park(Waiter::Ticket ticket, std::optional<Clock::time_point> deadline) noexcept {
-  if (raised_at_ != 0 && !relentless_) {
-    const Clock::time_point relentless = at_ns(raised_at_) + stop_.grace();
+  const Stop* owner;
+  if (raised_at_ != 0 && !relentless_ && due(owner) == Due::nothing && owner) {
+    const Clock::time_point relentless = at_ns(raised_at_) + owner->grace();
     if (!deadline || relentless < *deadline) {
       const Waiter::Outcome outcome = stop_.waiter().park(ticket, relentless);
       return outcome == Waiter::Outcome::timed_out ? Waiter::Outcome::interrupted : outcome;

@@ -32,6 +32,9 @@
 
 namespace osthread {
 
+// How soon a stop that was not answered is asked for again.
+inline constexpr std::chrono::milliseconds kAskAgain{10};
+
 enum class StopReason : std::uint8_t { none, interrupt, deadline };
 
 class Stop : public std::enable_shared_from_this<Stop> {
@@ -57,6 +60,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // earlier call's watch may do for this one too). clear_deadline() when what it bounds has ended.
   bool set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept;
   void clear_deadline() noexcept;
+  void forget_watch() noexcept;  // there is nobody to watch
   // At that time: asks if the deadline still stands and has passed. When to watch again.
   std::optional<Clock::time_point> watch() noexcept;
 

@@ -9,4 +9,8 @@ namespace osthread {
 // errno set (EINTR: a signal came first).
 std::ptrdiff_t write_standard_output(const char* bytes, std::size_t size) noexcept;
 
+// After errno was EAGAIN, since somebody has made the descriptor non-blocking: waits until there is room, or
+// a signal comes.
+void wait_for_standard_output() noexcept;
+
 }  // namespace osthread

@@ -13,4 +13,6 @@ std::ptrdiff_t write_standard_output(const char* bytes, std::size_t size) noexce
   return ::_write(_fileno(stdout), bytes, static_cast<unsigned>(std::min<std::size_t>(size, INT_MAX)));
 }
 
+void wait_for_standard_output() noexcept {}  // a write never says EAGAIN here
+
 }  // namespace osthread

@@ -78,8 +78,8 @@ int osthread_begin_collection(lua_State* L, unsigned* pace) {
 int osthread_end_collection(lua_State* L, unsigned pace) {
   global_State* g = G(L);
   /* Machine code leaves before the atomic phase, and the interpreter goes on with it. */
-  if (g->gc.threshold == kNow || g->gc.state != GCSpause) return 0;
-  g->gc.stepmul = pace;
+  if (g->gc.threshold == kNow || g->gc.threshold >= LJ_MAX_MEM || g->gc.state != GCSpause) return 0;
+  if (g->gc.stepmul == 0) g->gc.stepmul = pace; /* otherwise the script has set one meanwhile */
   g->gc.debt = 0;
   return 1;
 }

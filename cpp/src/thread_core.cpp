@@ -1,5 +1,6 @@
 #include "thread_core.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <stdexcept>
 
@@ -302,14 +303,13 @@ bool ThreadCore::ended() const noexcept {
 
 bool ThreadCore::request_stop() noexcept { return !inherited() && stop_->request(); }
 
-bool ThreadCore::interrupt() {
+bool ThreadCore::interrupt() noexcept {
   if (inherited()) return false;
   return ask_to_stop(stop_);
 }
 
 Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look) {
-  const auto wait_for = [&](std::chrono::nanoseconds time) {
-    const Clock::time_point deadline = deadline_after(time);
+  const auto wait_until = [&](Clock::time_point deadline) {
     for (;;) {
       const Wait outcome = wait_outside(deadline);
       if (outcome != Wait::interrupted) return outcome;
@@ -324,9 +324,16 @@ Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function
     return status();
   }
   request_stop();
-  if (wait_for(grace) != Wait::timed_out) return status();
+  if (wait_until(deadline_after(grace)) != Wait::timed_out) return status();
   interrupt();
-  if (wait_for(options_.grace + grace + kPatience) == Wait::timed_out) abandon(Callbacks::here);
+  const Clock::time_point last = deadline_after(sum_of(sum_of(options_.grace, grace), kPatience));
+  for (;;) {
+    // The watchdog asks again as well, unless no thread could be made for it.
+    const std::optional<Clock::time_point> again = stop_->deliver();
+    if (wait_until(again ? std::min(*again, last) : last) != Wait::timed_out) return status();
+    if (Clock::now() >= last) break;
+  }
+  abandon(Callbacks::here);
   return status();
 }
 
@@ -335,18 +342,18 @@ void ThreadCore::terminate_later() noexcept {
   if (status() == Status::suspended) discard();
   if (ended()) return;
   request_stop();
+  interrupt();
   try {
-    interrupt();
     give_up_later();
   } catch (const std::exception&) {
-    // No thread can be made for the watchdog: it was asked once, which nearly always is enough.
-    stop_->deliver();
+    // No thread can be made for the watchdog: then it is not given up.
+    return;
   }
 }
 
 void ThreadCore::give_up_later() {
   const std::weak_ptr<ThreadCore> weak = weak_from_this();
-  Watchdog::instance().schedule(deadline_after(options_.grace * 2 + kPatience),
+  Watchdog::instance().schedule(deadline_after(sum_of(sum_of(options_.grace, options_.grace), kPatience)),
                                 [weak]() -> std::optional<Clock::time_point> {
                                   if (const auto core = weak.lock(); core && !core->ended())
                                     core->abandon(Callbacks::elsewhere);

@@ -46,7 +46,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   Status status() const noexcept;
   bool ended() const noexcept;
   bool request_stop() noexcept;
-  bool interrupt();
+  bool interrupt() noexcept;
   // As OSThread::terminate; `look` is called when a signal came and says whether to go on waiting.
   Status terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look = {});
   // The same without waiting: the watchdog takes the steps.

@@ -51,12 +51,15 @@ void Watchdog::run() {
   }
 }
 
-void keep_asking(const std::shared_ptr<Stop>& stop) {
-  Watchdog::instance().schedule(Clock::now() + std::chrono::milliseconds(10),
-                                [stop] { return stop->deliver(); });
+void keep_asking(const std::shared_ptr<Stop>& stop) noexcept {
+  try {
+    Watchdog::instance().schedule(Clock::now() + kAskAgain, [stop] { return stop->deliver(); });
+  } catch (const std::exception&) {
+    stop->deliver();
+  }
 }
 
-bool ask_to_stop(const std::shared_ptr<Stop>& stop) {
+bool ask_to_stop(const std::shared_ptr<Stop>& stop) noexcept {
   if (!stop->ask(StopReason::interrupt)) return false;
   keep_asking(stop);
   return true;
@@ -65,7 +68,12 @@ bool ask_to_stop(const std::shared_ptr<Stop>& stop) {
 void bound_time(const std::shared_ptr<Stop>& stop, std::chrono::nanoseconds limit) {
   const Clock::time_point deadline = deadline_after(limit);
   if (!stop->set_deadline(deadline, limit)) return;
-  Watchdog::instance().schedule(deadline, [stop] { return stop->watch(); });
+  try {
+    Watchdog::instance().schedule(deadline, [stop] { return stop->watch(); });
+  } catch (...) {
+    stop->forget_watch();
+    throw;
+  }
 }
 
 }  // namespace osthread

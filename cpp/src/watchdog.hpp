@@ -48,14 +48,16 @@ class Watchdog {
   bool started_ = false;
 };
 
-// Goes on delivering what has been asked, until it is over.
-void keep_asking(const std::shared_ptr<Stop>& stop);
+// Goes on delivering what has been asked, until it is over. If no thread can be made for the watchdog, it is
+// delivered once more, here; whoever waits for the end goes on delivering it.
+void keep_asking(const std::shared_ptr<Stop>& stop) noexcept;
 
 // Interrupts now, and asks again until it is over. Whether there was something to stop that had not been
 // asked before.
-bool ask_to_stop(const std::shared_ptr<Stop>& stop);
+bool ask_to_stop(const std::shared_ptr<Stop>& stop) noexcept;
 
-// Asks for the stop `limit` from now, unless it has ended by then; again until it is over.
+// Asks for the stop `limit` from now, unless it has ended by then; again until it is over. Throws what says
+// that no thread can be made for the watchdog.
 void bound_time(const std::shared_ptr<Stop>& stop, std::chrono::nanoseconds limit);
 
 }  // namespace osthread

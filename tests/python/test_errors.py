@@ -364,6 +364,62 @@ def test_error_that_nobody_fetches_reaches_the_hook(monkeypatch: pytest.MonkeyPa
     assert "lonely" in str(where)
 
 
+@pytest.mark.parametrize("jit", [True, False])
+def test_error_under_machine_code_leaves_everything_as_it_was(jit: bool) -> None:
+    """Raised in a function of LuaJIT's that a trace calls, with values in registers that calls preserve."""
+    code = """
+      local function work(n, a, b, c)
+        local sum = 0
+        for i = 1, 200 do
+          sum = sum + a * i + b - c
+          local s = ('xy'):rep(i == n and 2^24 or 3)
+          sum = sum + #s
+        end
+        return sum
+      end
+      local sums, failures = {}, {}
+      for n = 1, 300 do
+        local at = 0
+        local ok, e = pcall(work, n, n, 0.5, 2)
+        if ok then sums[#sums + 1] = e else failures[#failures + 1] = e end
+      end
+      return sums, failures
+    """
+    sums, failures = osthread.run(code, memory_limit=1 << 20, jit=jit)
+    assert sums == [200 * 201 / 2 * n + 200 * (0.5 - 2 + 6) for n in range(201, 301)]
+    assert failures == ["not enough memory"] * 200
+
+
+def test_number_as_an_error_in_a_full_state_arrives() -> None:
+    code = """
+      local fill = {}
+      for i = 1, 2048 do fill[i] = false end
+      keep = fill
+      local value = 1 / 3
+      local function concat(n, s) return s .. n end
+      local n = 0
+      for _, s in ipairs {('x'):rep(400), 'k', ''} do
+        repeat
+          local fits, more = pcall(concat, n, s)
+          if fits then n = n + 1 fill[n] = more end
+        until not fits or n > 2000
+      end
+      error(value, 0)
+    """
+    errors = [OSThread(code, memory_limit=(1 << 18) + extra).exception() for extra in range(0, 400, 20)]
+    messages = [error.message for error in errors if type(error) is not LuaMemoryError]
+    assert messages
+    assert set(messages) == {"0.33333333333333"}
+
+
+def test_exception_with_any_text_comes_through() -> None:
+    def fail() -> None:
+        raise ValueError("bad \udcff name")
+
+    with pytest.raises(ValueError, match="bad \udcff name"):
+        osthread.run("(...)()", fail)
+
+
 FINALIZER = "local u = newproxy(true) getmetatable(u).__gc = %s u = nil "
 
 

@@ -171,6 +171,26 @@ def test_finalizers_run_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert unraisable == ["not enough memory"]
 
 
+def test_collection_between_calls_gives_finalizers_no_room_without_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unraisable: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: unraisable.append(str(args.exc_value)))
+    code = """
+    local u = newproxy(true)
+    getmetatable(u).__gc = function() local t = {} for i = 1, 400 do t[i] = ('x'):rep(1e5) .. i end end
+    u = nil
+    local fits
+    repeat fits, keep = pcall(string.rep, 'x', 950000) until true
+    """
+    with LuaState(memory_limit=MIB) as state:
+        state.execute(code)
+        state["keep"] = None
+        state.execute("collectgarbage()")
+        assert state.statistics().peak_memory < 1.2 * MIB
+    assert unraisable == ["not enough memory"]
+
+
 @pytest.mark.xfail(
     strict=True, reason="HAZARDS 1: an overflow of the C stack ends the process until kill's landing"
 )
