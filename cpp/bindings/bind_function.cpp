@@ -10,7 +10,7 @@ namespace {
 // A chunk or a function expression, as a function that can be handed to any state.
 FunctionValue compile(const py::bytes& source, const std::string& chunk_name) {
   const Code code(std::string(source), chunk_name);
-  const py::gil_scoped_release release;
+  const GilRelease release;
   return {compile_function(code)};
 }
 

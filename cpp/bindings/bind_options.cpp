@@ -18,6 +18,11 @@ std::string bytes(py::handle text) {
                                          : text.cast<std::string>();
 }
 
+std::shared_ptr<Reference> output_of(const py::dict& options) {
+  const py::object callable = option(options, "stdout");
+  return callable.is_none() ? nullptr : std::make_shared<Reference>(callable);
+}
+
 // What a state and a thread have in common, into whichever of the two it is.
 template <class Options>
 void read_common(Options& target, const py::dict& options, const Encoding& encoding) {
@@ -36,8 +41,6 @@ void read_common(Options& target, const py::dict& options, const Encoding& encod
     target.path = path.cast<std::string>();
   if (const py::object path = option(options, "cpath"); !path.is_none())
     target.cpath = path.cast<std::string>();
-  if (const py::object output = option(options, "stdout"); !output.is_none())
-    target.output = output_to(output);
   if (const py::object globals = option(options, "globals"); !globals.is_none())
     for (const auto& [name, value] : py::reinterpret_borrow<py::dict>(globals)) {
       const std::string key = bytes(name);
@@ -65,6 +68,7 @@ Encoding encoding_of(const py::dict& options) {
 ThreadOptions thread_options(const py::dict& options, const Encoding& encoding) {
   ThreadOptions target;
   read_common(target, options, encoding);
+  if (auto callable = output_of(options)) target.output = output_to(std::move(callable));
   if (const py::object name = option(options, "name"); !name.is_none())
     target.name = name.cast<std::string>();
   if (const py::object suspended = option(options, "suspended"); !suspended.is_none())
@@ -80,9 +84,14 @@ ThreadOptions thread_options(const py::dict& options, const Encoding& encoding) 
   return target;
 }
 
-StateOptions state_options(const py::dict& options, const Encoding& encoding) {
+StateOptions state_options(const py::dict& options, const Encoding& encoding,
+                           std::weak_ptr<Reference>* output) {
   StateOptions target;
   read_common(target, options, encoding);
+  if (auto callable = output_of(options)) {
+    *output = callable;
+    target.output = output_to(std::move(callable));
+  }
   return target;
 }
 

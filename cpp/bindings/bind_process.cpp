@@ -57,6 +57,12 @@ void look_at_signals() {
 
 void stand_before_sigint() { sigint::stand_before(&host::note_signal); }
 
+void note_interrupt(py::error_already_set& error) {
+  if (host::current() || !error.matches(PyExc_KeyboardInterrupt)) return;
+  Py_XSETREF(signal_error, error.value().inc_ref().ptr());
+  host::interrupt_here();
+}
+
 py::object take_signal_error() {
   return py::reinterpret_steal<py::object>(std::exchange(signal_error, nullptr));
 }
@@ -70,7 +76,7 @@ void bind_process(py::module_& module) {
   module.def(
       "wait_until_quiet",
       [](double timeout) {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         return host::wait_until_quiet(host::deadline_after(duration(timeout)));
       },
       py::arg("timeout"));

@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
+#include "collectable.hpp"
 #include "python_errors.hpp"
 #include "python_function.hpp"
 #include "python_thread.hpp"
@@ -21,7 +22,7 @@ std::unique_ptr<Thread> make(const py::object& code, const std::string& chunk_na
   ThreadOptions target = thread_options(options, encoding);
   host::Core core;
   {
-    const py::gil_scoped_release release;
+    const GilRelease release;
     core = host::create(compiled, std::move(values), std::move(target));
   }
   return std::make_unique<Thread>(std::move(core), std::move(encoding));
@@ -32,15 +33,15 @@ std::optional<Clock::time_point> deadline_of(std::optional<double> timeout) {
   return host::deadline_after(duration(*timeout));
 }
 
-bool join(const Thread& thread, std::optional<double> timeout) {
+bool join(Self<Thread> thread, std::optional<double> timeout) {
   const auto deadline = deadline_of(timeout);
   stand_before_sigint();
   for (;;) {
-    if (host::ended(*thread.core)) return true;
+    if (host::ended(*thread->core)) return true;
     host::Wait outcome;
     {
-      const py::gil_scoped_release release;
-      outcome = host::wait(*thread.core, deadline);
+      const GilRelease release;
+      outcome = host::wait(*thread->core, deadline);
     }
     if (outcome == host::Wait::interrupted) look_at_signals();
     if (outcome == host::Wait::stopped) std::rethrow_exception(host::stopped());
@@ -49,14 +50,14 @@ bool join(const Thread& thread, std::optional<double> timeout) {
   }
 }
 
-std::string terminate(const Thread& thread, double grace) {
+std::string terminate(Self<Thread> thread, double grace) {
   std::exception_ptr raised;
   Status status;
   stand_before_sigint();
   {
-    const py::gil_scoped_release release;
-    status = host::terminate(*thread.core, duration(grace), [&raised] {
-      const py::gil_scoped_acquire acquire;
+    const GilRelease release;
+    status = host::terminate(*thread->core, duration(grace), [&raised] {
+      const GilHold acquire;
       try {
         look_at_signals();
       } catch (py::error_already_set&) {
@@ -67,35 +68,44 @@ std::string terminate(const Thread& thread, double grace) {
     });
   }
   if (raised) {
-    host::terminate_later(*thread.core);
+    host::terminate_later(*thread->core);
     std::rethrow_exception(raised);
   }
   return to_string(status);
 }
 
-py::object results(const Thread& thread) {
-  if (const std::exception_ptr error = host::error(*thread.core))
-    raise(error, host::error_frames(*thread.core), thread.encoding);
-  return to_tuple(host::results(*thread.core), thread.encoding);
+// These two put the error (or None), and the results as a tuple, into the object itself, and give up the
+// core's: what they refer to may well refer to the object, and there the garbage collector sees that.
+void fetch_error(const py::object& object) {
+  const Self<Thread> thread = object.cast<Self<Thread>>();
+  const std::exception_ptr error = host::error(*thread->core);
+  const py::object converted =
+      error ? exception_object(error, host::error_frames(*thread->core), thread->encoding) : py::none();
+  if (!error && thread->error_fetched) return;  // by another thread, meanwhile
+  object.attr("_error_cache") = converted;
+  thread->error_fetched = true;
+  host::release_error(*thread->core);
 }
 
-py::object exception(const Thread& thread) {
-  const std::exception_ptr error = host::error(*thread.core);
-  if (!error) return py::none();
-  return exception_object(error, host::error_frames(*thread.core), thread.encoding);
+void fetch_results(const py::object& object) {
+  const Self<Thread> thread = object.cast<Self<Thread>>();
+  if (thread->results_fetched) return;
+  object.attr("_results_cache") = to_tuple(host::results(*thread->core), thread->encoding);
+  thread->results_fetched = true;
+  host::release_results(*thread->core);
 }
 
-py::object stack(const Thread& thread, double timeout) {
+py::object stack(Self<Thread> thread, double timeout) {
   std::optional<std::vector<Frame>> frames;
   {
-    const py::gil_scoped_release release;
-    frames = host::stack(*thread.core, host::deadline_after(duration(timeout)));
+    const GilRelease release;
+    frames = host::stack(*thread->core, host::deadline_after(duration(timeout)));
   }
   return frames ? frames_to_python(*frames) : py::none();
 }
 
-py::dict statistics(const Thread& thread) {
-  const ThreadStatistics now = host::statistics(*thread.core);
+py::dict statistics(Self<Thread> thread) {
+  const ThreadStatistics now = host::statistics(*thread->core);
   using namespace py::literals;
   return py::dict("cpu_seconds"_a = now.cpu_seconds, "wall_seconds"_a = now.wall_seconds,
                   "memory"_a = now.memory, "peak_memory"_a = now.peak_memory,
@@ -105,10 +115,10 @@ py::dict statistics(const Thread& thread) {
                   "waiting_seconds"_a = now.waiting_seconds);
 }
 
-void on_end(const Thread& thread, py::object callback) {
+void on_end(Self<Thread> thread, py::object callback) {
   auto function = std::make_shared<Reference>(std::move(callback));
-  const py::gil_scoped_release release;  // at once if it has ended: then it takes the GIL itself
-  host::on_end(*thread.core, [function] {
+  const GilRelease release;  // at once if it has ended: then it takes the GIL itself
+  host::on_end(*thread->core, [function] {
     if (ending()) return;
     try {
       const GilHold gil;
@@ -124,10 +134,10 @@ void on_end(const Thread& thread, py::object callback) {
 }
 
 // For a thread whose object is gone: its error goes to sys.unraisablehook when it ends.
-void report_end(const Thread& thread, std::string where) {
-  const py::gil_scoped_release release;
+void report_end(Self<Thread> thread, std::string where) {
+  const GilRelease release;
   // The callback is dropped once it has run, so that it may hold the core that holds it.
-  host::on_end(*thread.core, [core = thread.core, encoding = thread.encoding, where = std::move(where)] {
+  host::on_end(*thread->core, [core = thread->core, encoding = thread->encoding, where = std::move(where)] {
     const std::exception_ptr error = host::error(*core);
     if (!error || ending()) return;
     try {
@@ -145,43 +155,62 @@ void report_end(const Thread& thread, std::string where) {
 
 }  // namespace
 
+int Thread::traverse(visitproc visit, void* arg) const {
+  return at_rest ? visit_callables(host::objects_of(*core), visit, arg) : 0;
+}
+
 void write_unraisable(const py::object& exception, const py::object& where) {
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   PyErr_WriteUnraisable(where.ptr());
 }
 
 host::Core thread_core(py::handle object) {
-  return py::isinstance<Thread>(object) ? object.cast<const Thread&>().core : nullptr;
+  if (!py::isinstance<Thread>(object)) return nullptr;
+  const Thread* thread = made<Thread>(object.ptr());
+  return thread ? thread->core : nullptr;
 }
 
 void bind_thread(py::module_& module) {
-  const auto release = py::call_guard<py::gil_scoped_release>();
+  const auto release = py::call_guard<GilRelease>();
   py::class_<Thread>(module, "Thread",
-                     "A native thread with a Lua state; osthread.OSThread is its public face.")
+                     "A native thread with a Lua state; osthread.OSThread is its public face.",
+                     collectable<Thread>())
       .def(py::init(&make), py::arg("code"), py::arg("chunk_name"), py::arg("args"), py::arg("options"))
       .def_property_readonly("_key",
-                             [](const Thread& t) { return reinterpret_cast<std::uintptr_t>(t.core.get()); })
-      .def_property_readonly("_name", [](const Thread& t) { return host::options(*t.core).name; })
-      .def_property_readonly("_status", [](const Thread& t) { return to_string(host::status(*t.core)); })
-      .def_property_readonly("_ident", [](const Thread& t) { return host::ident(*t.core); })
-      .def_property_readonly("_native_id", [](const Thread& t) { return host::native_id(*t.core); })
-      .def("_ended", [](const Thread& t) { return host::ended(*t.core); })
-      .def(
-          "_launch", [](const Thread& t) { host::launch(*t.core); }, release)
-      .def(
-          "_start", [](const Thread& t) { host::start(*t.core); }, release)
-      .def(
-          "_discard", [](const Thread& t) { host::discard(*t.core); }, release)
+                             [](Self<Thread> t) { return reinterpret_cast<std::uintptr_t>(t->core.get()); })
+      .def_property_readonly("_name", [](Self<Thread> t) { return host::options(*t->core).name; })
+      .def_property_readonly("_status", [](Self<Thread> t) { return to_string(host::status(*t->core)); })
+      .def_property_readonly("_ident", [](Self<Thread> t) { return host::ident(*t->core); })
+      .def_property_readonly("_native_id", [](Self<Thread> t) { return host::native_id(*t->core); })
+      .def("_ended", [](Self<Thread> t) { return host::ended(*t->core); })
+      .def("_launch",
+           [](Self<Thread> t) {
+             t->at_rest = host::options(*t->core).suspended;
+             const GilRelease released;
+             host::launch(*t->core);
+           })
+      .def("_start",
+           [](Self<Thread> t) {
+             t->at_rest = false;
+             const GilRelease released;
+             host::start(*t->core);
+           })
+      .def("_discard",
+           [](Self<Thread> t) {
+             t->at_rest = false;
+             const GilRelease released;
+             host::discard(*t->core);
+           })
       .def("_join", &join, py::arg("timeout"))
       .def(
-          "_request_stop", [](const Thread& t) { return host::request_stop(*t.core); }, release)
+          "_request_stop", [](Self<Thread> t) { return host::request_stop(*t->core); }, release)
       .def(
-          "_interrupt", [](const Thread& t) { return host::interrupt(*t.core); }, release)
+          "_interrupt", [](Self<Thread> t) { return host::interrupt(*t->core); }, release)
       .def("_terminate", &terminate, py::arg("grace"))
       .def(
-          "_terminate_later", [](const Thread& t) { host::terminate_later(*t.core); }, release)
-      .def("_results", &results)
-      .def("_exception", &exception)
+          "_terminate_later", [](Self<Thread> t) { host::terminate_later(*t->core); }, release)
+      .def("_fetch_results", &fetch_results)
+      .def("_fetch_error", &fetch_error)
       .def("_stack", &stack, py::arg("timeout"))
       .def("_statistics", &statistics)
       .def("_on_end", &on_end, py::arg("callback"))

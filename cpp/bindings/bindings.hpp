@@ -15,7 +15,9 @@ void bind_process(py::module_& module);
 
 // Of bind_options.cpp: Python has checked the names and types before.
 ThreadOptions thread_options(const py::dict& options, const Encoding& encoding);
-StateOptions state_options(const py::dict& options, const Encoding& encoding);
+// `output`: what the state's output goes to, if it is a Python callable.
+StateOptions state_options(const py::dict& options, const Encoding& encoding,
+                           std::weak_ptr<Reference>* output);
 std::chrono::nanoseconds duration(double seconds);
 Encoding encoding_of(const py::dict& options);
 
@@ -27,6 +29,9 @@ void look_at_signals();
 
 // Ctrl-C while this (main) thread runs Lua: our C handler stands before Python's.
 void stand_before_sigint();
+// If what a Python function called by Lua has raised is a Ctrl-C: it ends the Lua code, too, whatever that
+// catches. Not in an OSThread, where none arrives.
+void note_interrupt(py::error_already_set& error);
 // What a handler raised while Lua ran on this thread; null if nothing. Takes it.
 py::object take_signal_error();
 

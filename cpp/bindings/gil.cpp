@@ -38,17 +38,46 @@ void note_ending() noexcept { interpreter_ending.store(true, std::memory_order_s
 void forget_parents() noexcept { dropped_list = new Dropped; }
 bool ending() noexcept { return interpreter_ending.load(std::memory_order_seq_cst); }
 
-StayOnThreadExit::~StayOnThreadExit() {
-  if (!armed_ || std::uncaught_exceptions() > 0) return;
-  // No C++ exception is on its way, and yet this scope is left early: the thread is being ended.
-  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+StayOnThreadExit::~StayOnThreadExit() noexcept(false) {
+  // What it is armed around throws no C++ exception: left early, the thread is being ended.
+  while (armed_) std::this_thread::sleep_for(std::chrono::hours(1));
 }
+
+namespace {
+
+// Holds on to the thread state of a thread of ours, from its first GilHold to its end.
+class KeptThreadState {
+ public:
+  // With the GIL held.
+  void keep() {
+    if (kept_) return;
+    kept_ = true;
+    PyGILState_Ensure();  // counts once more, so that GilHold's release does not delete it
+  }
+  ~KeptThreadState() noexcept(false) {
+    if (!kept_ || ending()) return;
+    StayOnThreadExit stay;
+    const PyGILState_STATE before = PyGILState_Ensure();
+    PyGILState_Release(PyGILState_LOCKED);  // keep()'s
+    PyGILState_Release(before);
+    stay.disarm();
+  }
+
+ private:
+  bool kept_ = false;
+};
+
+thread_local KeptThreadState kept_thread_state;
+
+}  // namespace
 
 GilHold::GilHold() {
   if (ending()) throw InterpreterEnding();
+  const bool known = PyGILState_GetThisThreadState() != nullptr;
   StayOnThreadExit stay;
   state_ = PyGILState_Ensure();
   stay.disarm();
+  if (!known) kept_thread_state.keep();
 }
 
 GilHold::~GilHold() { PyGILState_Release(state_); }

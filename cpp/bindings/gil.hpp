@@ -29,14 +29,15 @@ class StayOnThreadExit {
   StayOnThreadExit() = default;
   StayOnThreadExit(const StayOnThreadExit&) = delete;
   StayOnThreadExit& operator=(const StayOnThreadExit&) = delete;
-  ~StayOnThreadExit();
+  ~StayOnThreadExit() noexcept(false);
   void disarm() noexcept { armed_ = false; }
 
  private:
   bool armed_ = true;
 };
 
-// Holds the GIL, on any thread. Throws InterpreterEnding.
+// Holds the GIL, on any thread. Throws InterpreterEnding. A thread that Python does not know keeps the thread
+// state it gets at first until it ends, as threading.local and context variables hang on it.
 class GilHold {
  public:
   GilHold();
@@ -46,6 +47,22 @@ class GilHold {
 
  private:
   PyGILState_STATE state_;
+};
+
+// Lets others have the GIL; also as a pybind11 call_guard.
+class GilRelease {
+ public:
+  GilRelease() : state_(PyEval_SaveThread()) {}
+  ~GilRelease() noexcept(false) {
+    StayOnThreadExit stay;
+    PyEval_RestoreThread(state_);
+    stay.disarm();
+  }
+  GilRelease(const GilRelease&) = delete;
+  GilRelease& operator=(const GilRelease&) = delete;
+
+ private:
+  PyThreadState* state_;
 };
 
 // PyObject_Call in a thread that the interpreter may end.

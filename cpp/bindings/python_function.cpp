@@ -1,5 +1,6 @@
 #include "python_function.hpp"
 
+#include "bindings.hpp"
 #include "python_errors.hpp"
 #include "python_types.hpp"
 
@@ -31,13 +32,13 @@ Values PythonFunction::call(Values args) {
       return to_values(py::reinterpret_borrow<py::tuple>(result), "results", encoding_);
     return to_values(py::make_tuple(result), "results", encoding_);
   } catch (py::error_already_set& error) {
+    note_interrupt(error);
     throw carry(error);
   }
 }
 
-OutputFunction output_to(py::object callable) {
-  auto target = std::make_shared<Reference>(std::move(callable));
-  return [target](std::string_view bytes) {
+OutputFunction output_to(std::shared_ptr<Reference> callable) {
+  return [target = std::move(callable)](std::string_view bytes) {
     const GilHold gil;
     try {
       const auto text = py::reinterpret_steal<py::object>(

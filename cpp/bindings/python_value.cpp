@@ -88,8 +88,12 @@ class Builder {
       if (!index) throw py::error_already_set();
       return integer(index, at);
     }
-    if (PyCallable_Check(o))
-      return Value::adopt(new PythonFunction(py::reinterpret_borrow<py::object>(object), encoding_));
+    if (PyCallable_Check(o)) {
+      Value& function = callables_[o];  // one Lua function, however often it is met
+      if (function.is_nil())
+        function = Value::adopt(new PythonFunction(py::reinterpret_borrow<py::object>(object), encoding_));
+      return function;
+    }
     refuse(at, "a " + type_name(object) + " can't cross to Lua" + remedy(object));
   }
 
@@ -244,6 +248,7 @@ class Builder {
     TableData* table;
   };
   std::unordered_map<PyObject*, Seen> seen_;
+  std::unordered_map<PyObject*, Value> callables_;
   std::deque<Pending> pending_;
   std::vector<Place> places_;
 };
@@ -255,8 +260,8 @@ Values to_values(const py::tuple& objects, const char* place, const Encoding& en
   values.reserve(objects.size());
   bool nested = false;
   for (const py::handle object : objects)
-    nested =
-        nested || PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) || PyDict_Check(object.ptr());
+    nested = nested || PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) ||
+             PyDict_Check(object.ptr()) || PyCallable_Check(object.ptr());
   if (!nested) {
     std::size_t i = 0;
     for (const py::handle object : objects) {

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -31,6 +32,6 @@ py::object text_to_python(std::string_view bytes, const Encoding& encoding);
 py::object unpack(const py::tuple& values);
 
 // Where print goes: the callable gets a str.
-OutputFunction output_to(py::object callable);
+OutputFunction output_to(std::shared_ptr<Reference> callable);
 
 }  // namespace osthread::python

@@ -39,6 +39,9 @@ Clock::time_point deadline_after(std::chrono::nanoseconds duration) noexcept {
 }
 
 void launch(ThreadCore& core) { core.launch(); }
+void release_results(ThreadCore& core) noexcept { core.release_results(); }
+void release_error(ThreadCore& core) noexcept { core.release_error(); }
+std::vector<Object*> objects_of(const ThreadCore& core) { return core.objects(); }
 void forget(ThreadCore& core) noexcept { core.forget(); }
 void start(ThreadCore& core) { core.start(); }
 void discard(ThreadCore& core) noexcept { core.discard(); }
@@ -96,6 +99,10 @@ bool check_and_interrupt(Stop& stop) {
 }
 
 }  // namespace
+
+void interrupt_here() noexcept {
+  if (Run* run = Run::current()) ask_to_stop(run->stop().shared_from_this());
+}
 
 void set_signal_check(bool (*check)()) noexcept {
   signal_check.store(check, std::memory_order_release);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "osthread/lua_state.hpp"
 #include "osthread/osthread.hpp"
 
 namespace osthread::host {
@@ -48,6 +49,9 @@ OSTHREAD_EXPORT ThreadStatistics statistics(const ThreadCore& core);
 OSTHREAD_EXPORT std::optional<std::vector<Frame>> stack(ThreadCore& core, Clock::time_point deadline);
 OSTHREAD_EXPORT void on_end(ThreadCore& core, std::function<void()> callback);
 
+// After the end: gives up the results, or the error, which the host holds itself now.
+OSTHREAD_EXPORT void release_results(ThreadCore& core) noexcept;
+OSTHREAD_EXPORT void release_error(ThreadCore& core) noexcept;
 // After the end: the results, or the error; of a host's exception, the Lua frames it came through.
 OSTHREAD_EXPORT const Values& results(const ThreadCore& core);
 OSTHREAD_EXPORT std::exception_ptr error(const ThreadCore& core);
@@ -60,10 +64,17 @@ OSTHREAD_EXPORT Core thread_of(const Value& value);  // null: it is none
 // Whether a value is an error of the host on its way through Lua, and which.
 OSTHREAD_EXPORT std::exception_ptr exception_of(const Value& value);
 
+// What the host's garbage collector has to see: the objects of the host that this state, and nobody else,
+// holds. For a state that no thread uses. Nothing with a LuaJIT of the system.
+OSTHREAD_EXPORT std::vector<Object*> objects_of(const LuaState& state);
+OSTHREAD_EXPORT std::vector<Object*> objects_of(const ThreadCore& core);  // one that was never started
+
 // The host has a signal to look at (Ctrl-C): if this thread is in Lua code, `check` is called there, soon,
 // and says whether that code is to be interrupted. note_signal() is async-signal-safe.
 OSTHREAD_EXPORT void note_signal() noexcept;
 OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
+// Interrupts the Lua code that called the calling code, if any.
+OSTHREAD_EXPORT void interrupt_here() noexcept;
 
 // What is told of the errors of finalizers, on the threads they run on. It says whether it could do something
 // with it: otherwise they go to stderr.

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstdio>
 #include <stdexcept>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "builtins.hpp"
 #include "chunk.hpp"
@@ -84,7 +86,10 @@ int select_body(lua_State* L) {
   while (true) {
     const std::size_t dot = rest.find('.');
     const std::string_view field = rest.substr(0, dot);
-    if (!lua_istable(L, -1)) break;
+    if (!lua_istable(L, -1)) {
+      lua_pushnil(L);  // nothing has fields here
+      break;
+    }
     lua_pushlstring(L, field.data(), field.size());
     lua_rawget(L, -2);
     if (dot == std::string_view::npos) break;
@@ -133,6 +138,7 @@ Interpreter::Interpreter(StateOptions options, std::string name)
   }
   vm_->set_memory_limit(options_.memory_limit);
   for (const auto& [global_name, value] : options_.globals) set_global(global_name, value);
+  options_.globals.clear();  // the state alone holds them now
 }
 
 Interpreter::~Interpreter() = default;
@@ -149,6 +155,26 @@ void Interpreter::set_global(const std::string& name, const Value& value) {
     throw;
   }
   vm_->quota().restore();
+}
+
+std::vector<Object*> Interpreter::objects(const Values& held) const {
+  std::unordered_map<Object*, std::uint32_t> holders;
+  for (Object* object : boxed_objects(vm_->state())) ++holders[object];
+  std::unordered_set<const TableData*> seen;
+  std::vector<const Value*> pending;
+  for (const Value& value : held) pending.push_back(&value);
+  while (!pending.empty()) {
+    const Value& value = *pending.back();
+    pending.pop_back();
+    if (value.type() == Value::Type::object) ++holders[value.object()];
+    if (value.type() != Value::Type::table || !seen.insert(&value.table()).second) continue;
+    for (const Value& element : value.table().array) pending.push_back(&element);
+    for (const auto& [key, field] : value.table().fields) pending.push_back(&field);
+  }
+  std::vector<Object*> objects;
+  for (const auto& [object, count] : holders)
+    if (object->count() == count) objects.push_back(object);
+  return objects;
 }
 
 Value Interpreter::global(const std::string& name) {

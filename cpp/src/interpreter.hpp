@@ -47,6 +47,8 @@ class Interpreter {
 
   Value global(const std::string& name);
   void set_global(const std::string& name, const Value& value);
+  // The objects of the host that the state and `held` hold, and nobody else. The state must be at rest.
+  std::vector<Object*> objects(const Values& held) const;
   void run_finalizers() noexcept { vm_->run_finalizers(); }
   Vm& vm() noexcept { return *vm_; }
 
@@ -61,7 +63,7 @@ class Interpreter {
   static Cause cause_of(const Run& run);
   std::exception_ptr stopped_error(const Cause& cause, std::vector<Frame> frames) const;
 
-  const StateOptions options_;
+  StateOptions options_;
   const std::string name_;
   std::unique_ptr<Vm> vm_;
   bool expression_ = false;

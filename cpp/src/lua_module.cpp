@@ -25,8 +25,8 @@ extern const std::size_t kLuaModule_osthread_size;
 
 namespace {
 
-void note_waiting(const char* what) noexcept {
-  if (ThreadCore* core = registry::current()) core->note_waiting(what);
+void note_waiting(const char* what, Clock::time_point since) noexcept {
+  if (ThreadCore* core = registry::current()) core->note_waiting(what, since);
 }
 
 int sleep(lua_State* L) {
@@ -43,13 +43,14 @@ int sleep(lua_State* L) {
     return 0;
   }
   Waiter& waiter = run->stop().waiter();
+  const Clock::time_point begin = Clock::now();
   for (;;) {
     run->listen(&waiter);
-    note_waiting("sleep");
+    note_waiting("sleep", begin);
     const Waiter::Ticket ticket = waiter.ticket();
     const bool due = run->due_now(true);
     const bool over = !due && run->park(ticket, deadline) == Waiter::Outcome::timed_out;
-    note_waiting(nullptr);
+    note_waiting(nullptr, begin);
     run->listen(nullptr);
     if (over) return 0;
     if (due) run->check(L, true);  // it may raise, so nothing is left open here

@@ -5,6 +5,7 @@
 
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
+#include "state_end.h"
 
 namespace osthread {
 namespace {
@@ -102,6 +103,25 @@ Object* object_at(lua_State* L, int index) noexcept {
   const bool ours = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
   return ours ? boxed(L, index) : nullptr;
+}
+
+std::vector<Object*> boxed_objects(lua_State* L) {
+  struct Found {
+    const void* metatable;
+    std::vector<Object*> objects;
+  } found;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kObject);
+  found.metatable = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  osthread_each_userdata(
+      L,
+      [](void* userdata, const void* metatable, void* context) {
+        auto& to = *static_cast<Found*>(context);
+        if (metatable != to.metatable) return;
+        if (Object* object = *static_cast<Object**>(userdata)) to.objects.push_back(object);
+      },
+      &found);
+  return std::move(found.objects);
 }
 
 }  // namespace osthread

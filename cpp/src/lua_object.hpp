@@ -15,4 +15,7 @@ void push_object(lua_State* L, Object* object);
 // The object behind the value at `index`, or null; the count stays with the handle.
 Object* object_at(lua_State* L, int index) noexcept;
 
+// The objects behind all handles that the state holds, one for each handle. The state must be at rest.
+std::vector<Object*> boxed_objects(lua_State* L);
+
 }  // namespace osthread

@@ -5,7 +5,9 @@
 #include <stdexcept>
 
 #include "fork.hpp"
+#include "host.hpp"
 #include "interpreter.hpp"
+#include "turn_lock.hpp"
 #include "watchdog.hpp"
 
 namespace osthread {
@@ -35,9 +37,9 @@ class LuaState::Impl {
 
   struct Locks {
     explicit Locks(std::chrono::nanoseconds grace) : stop(std::make_shared<Stop>(grace)) {}
-    std::recursive_mutex calls;
-    // Of time_limit_, and of the pointer to the interpreter against statistics(), which takes no turn among
-    // the calls.
+    TurnLock calls;
+    // Of time_limit_, last_frames_, and of the pointer to the interpreter against statistics(), which takes
+    // no turn among the calls.
     std::mutex settings;
     const std::shared_ptr<Stop> stop;
   };
@@ -73,7 +75,7 @@ class LuaState::Impl {
 
    private:
     Impl& impl_;
-    std::unique_lock<std::recursive_mutex> lock_;
+    std::unique_lock<TurnLock> lock_;
   };
 
   template <class Select>
@@ -104,7 +106,10 @@ class LuaState::Impl {
       select(*interpreter_);
       outcome = interpreter_->run(args, *stop);
     }
-    last_frames_ = std::move(outcome.frames);
+    {
+      const std::lock_guard settings(locks_->settings);
+      last_frames_ = std::move(outcome.frames);
+    }
     if (outcome.error) std::rethrow_exception(outcome.error);
     return std::move(outcome.results);
   }
@@ -178,6 +183,11 @@ StateStatistics LuaState::statistics() const {
   return {.memory = quota.used(), .peak_memory = quota.peak(), .memory_limit = quota.limit()};
 }
 
+std::vector<Frame> LuaState::error_frames() const {
+  const std::lock_guard lock(impl_->locks().settings);
+  return impl_->last_frames_;
+}
+
 void LuaState::close() {
   std::unique_ptr<Interpreter> closed;  // dropped after the locks
   const std::unique_lock calls(impl_->locks().calls);
@@ -192,6 +202,12 @@ void LuaState::close() {
   impl_->interpreter_->run_finalizers();
   const std::lock_guard lock(impl_->locks().settings);
   closed.swap(impl_->interpreter_);
+}
+
+std::vector<Object*> host::objects_of(const LuaState& state) {
+  const LuaState::Impl& impl = *state.impl_;
+  if (impl.generation_ != fork_generation() || impl.turns_ != 0 || !impl.interpreter_) return {};
+  return impl.interpreter_->objects({});
 }
 
 bool LuaState::closed() const {

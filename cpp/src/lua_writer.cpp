@@ -42,7 +42,7 @@ class Writer {
         push_library(L_, value.bytes());
         break;
       case Value::Type::object:
-        push_object(L_, value.object());
+        push_handle(value.object());
         break;
       case Value::Type::table:
         push_table(value.table());
@@ -87,6 +87,16 @@ class Writer {
     lua_rawseti(L_, made_ + 1, pending_);
     lua_pushvalue(L_, -1);
     lua_rawseti(L_, made_ + 2, pending_);
+  }
+
+  // The same object is the same Lua value, as far as one call's values go.
+  void push_handle(Object* object) {
+    if (made_ != 0 && known(object)) return;
+    push_object(L_, object);
+    if (made_ == 0) return;
+    lua_pushlightuserdata(L_, object);
+    lua_pushvalue(L_, -2);
+    lua_rawset(L_, made_);
   }
 
   void push_table(const TableData& table) {
@@ -240,15 +250,19 @@ bool push_protected(lua_State* L, const Values& values) {
 void push_values(lua_State* L, const Values& values) {
   const int count = static_cast<int>(values.size());
   luaL_checkstack(L, count + 20, "too many values");
-  bool plain = true;
-  for (const Value& value : values) plain = plain && is_plain(value);
+  bool plain = true;  // nothing among them can be there twice
+  int objects = 0;
+  for (const Value& value : values) {
+    objects += value.type() == Value::Type::object;
+    plain = plain && objects <= 1 && is_plain(value);
+  }
   const int base = lua_gettop(L);
   if (!plain) {
     lua_newtable(L);
     lua_newtable(L);
     lua_newtable(L);
   }
-  Writer writer(L, base + 1);
+  Writer writer(L, plain ? 0 : base + 1);
   for (const Value& value : values) writer.push(value);
   if (plain) return;
   writer.set_top(lua_gettop(L));

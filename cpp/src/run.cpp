@@ -362,6 +362,13 @@ bool Run::take_host_signal() noexcept {
   return this_slot.signalled.exchange(false, std::memory_order_relaxed);
 }
 
+bool Run::host_wants_out() noexcept {
+  if (!take_host_signal()) return false;
+  const auto check = host_check.load(std::memory_order_acquire);
+  const auto nothing_to_stop = std::make_shared<Stop>(std::chrono::nanoseconds(0));
+  return check && check(*nothing_to_stop);
+}
+
 void Run::set_host_check(bool (*check)(Stop&)) noexcept {
   host_check.store(check, std::memory_order_release);
 }

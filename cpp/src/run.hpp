@@ -183,6 +183,9 @@ class Run {
   // Whether a signal has been noted since the last time; of this thread.
   static bool take_host_signal() noexcept;
   static void set_host_check(bool (*check)(Stop& stop)) noexcept;
+  // For a wait of this thread outside of Lua: looks at a signal of the host, if one has been noted. Whether
+  // the wait is to end.
+  static bool host_wants_out() noexcept;
 
   // While one lives, this thread's innermost run takes no hook: for Lua code of ours that must not be stopped
   // half-way.

@@ -61,6 +61,13 @@ void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler) {
   lua_pop(L, 1);
 }
 
+/* LuaJIT chains all userdata behind the main thread. */
+void osthread_each_userdata(lua_State* L, void (*visit)(void* userdata, const void* metatable, void* context),
+                            void* context) {
+  GCobj* o = gcref(mainthread(G(L))->nextgc);
+  for (; o; o = gcref(o->gch.nextgc)) visit(uddata(gco2ud(o)), gcref(gco2ud(o)->metatable), context);
+}
+
 void osthread_leave_hook(lua_State* L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }
 
 /* A threshold that is passed at once, and that no cycle ends with. */

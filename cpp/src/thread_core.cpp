@@ -7,6 +7,7 @@
 #include "cpu_time.hpp"
 #include "deadline.hpp"
 #include "fork.hpp"
+#include "frames.hpp"
 #include "prepared_states.hpp"
 #include "registry.hpp"
 #include "watchdog.hpp"
@@ -92,6 +93,9 @@ ThreadCore::~ThreadCore() {
 bool ThreadCore::inherited() const noexcept { return generation_ != fork_generation(); }
 
 void ThreadCore::launch() {
+  const std::lock_guard lock(mutex_);
+  // At the program's end, all that has not been started is discarded.
+  if (started_) throw std::logic_error("this OSThread was stopped before it was started");
   launched_ = true;
   registry::native_begins();
   try {
@@ -281,6 +285,25 @@ void ThreadCore::forget() noexcept {
 
 const Outcome& ThreadCore::outcome() const { return outcome_; }
 
+void ThreadCore::release_results() noexcept {
+  if (inherited() || !ended()) return;
+  Values released;  // dropped after the lock
+  const std::lock_guard lock(mutex_);
+  released.swap(outcome_.results);
+}
+
+void ThreadCore::release_error() noexcept {
+  if (inherited() || !ended()) return;
+  std::exception_ptr released;  // dropped after the lock
+  const std::lock_guard lock(mutex_);
+  released.swap(outcome_.error);
+}
+
+std::vector<Object*> ThreadCore::objects() const {
+  if (inherited() || status() != Status::suspended || !interpreter_) return {};
+  return interpreter_->objects(args_);
+}
+
 Status ThreadCore::status() const noexcept {
   if (inherited()) {
     const Status status = status_.load(std::memory_order_acquire);
@@ -375,6 +398,7 @@ void ThreadCore::abandon(Callbacks callbacks) {
 
 std::optional<std::vector<Frame>> ThreadCore::stack(Clock::time_point deadline) {
   if (ended() || status() == Status::suspended) return std::vector<Frame>{};
+  if (registry::current() == this) return collect_frames(interpreter_->vm().state(), 0);
   return stop_->inspect(deadline);
 }
 
@@ -427,8 +451,8 @@ std::uint64_t ThreadCore::native_id() const noexcept {
   }
 }
 
-void ThreadCore::note_waiting(const char* what) noexcept {
-  waiting_since_.store(to_ns(Clock::now()), std::memory_order_relaxed);
+void ThreadCore::note_waiting(const char* what, Clock::time_point since) noexcept {
+  waiting_since_.store(to_ns(since), std::memory_order_relaxed);
   waiting_for_.store(what, std::memory_order_release);  // release: the time is there when the reason is seen
 }
 

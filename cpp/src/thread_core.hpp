@@ -39,7 +39,11 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   Wait wait(std::optional<Clock::time_point> deadline) noexcept;
   // Waits whatever comes; a stop of the Lua code around the caller stops this thread too.
   void wait_for_end() noexcept;
-  const Outcome& outcome() const;  // after the end
+  const Outcome& outcome() const;   // after the end
+  void release_results() noexcept;  // whoever asked for them, or for the error, holds them now
+  void release_error() noexcept;
+  // Of one that was never started: the objects of the host that it alone holds.
+  std::vector<Object*> objects() const;
   // The owner has gone: nobody asks for the results, which may hold a handle of this very thread.
   void forget() noexcept;
 
@@ -60,7 +64,8 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   std::uintptr_t ident() const noexcept { return ident_; }
   std::uint64_t native_id() const noexcept;
   Stop& stop() noexcept { return *stop_; }
-  void note_waiting(const char* what) noexcept;  // the native thread's; null: no more
+  void note_waiting(const char* what,
+                    Clock::time_point since) noexcept;  // the native thread's; null: no more
 
  private:
   // Made by a process that this one was forked from: its thread is not here, and its lock may be held by one

@@ -20,44 +20,65 @@ __all__: list[str] = []
 _QUIET_SECONDS = 1.0
 
 
+# How long threads may take to answer that they are interrupted, on top of their grace times.
+_PATIENCE_SECONDS = 1.0
+# Ctrl-C has ended the waiting, and with it the threads.
+_interrupted = False
+
+
 def _ended_by_exception() -> bool:
     # The interpreter notes an uncaught exception before it calls sys.excepthook; interactively it notes every one.
     if hasattr(sys, "ps1") or sys.flags.interactive:
         return False
-    return getattr(sys, "last_exc", None) is not None or getattr(sys, "last_value", None) is not None
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    trace = getattr(error, "__traceback__", None)
+    if trace is None:
+        return False
+    # Others note theirs there, too (code.InteractiveInterpreter, tkinter): but the outermost frame of an uncaught
+    # one is the program's, and it has ended where the exception left it.
+    return trace.tb_frame.f_back is None and trace.tb_frame.f_lasti == trace.tb_lasti
 
 
 def _end_threads() -> None:
-    if not _ended_by_exception():
-        try:
+    global _interrupted
+    try:
+        if not _interrupted and not _ended_by_exception():
             while waiting := [thread for thread in enumerate() if _is_joined(thread)]:
                 for thread in waiting:
                     thread._join(None)
-        except KeyboardInterrupt:
-            _terminate_all()  # Ctrl-C ends the waiting, and with it the threads
-            raise
-    _terminate_all()
+        _terminate_all()
+    except KeyboardInterrupt:
+        _interrupted = True
+        _terminate_all(hurry=True)
+        raise
 
 
 def _is_joined(thread: OSThread) -> bool:
     return not thread._detached and thread._policy() == "join"
 
 
-def _terminate_all() -> None:
+def _terminate_all(hurry: bool = False) -> None:
     threads = enumerate()
-    grace = max((thread._grace() for thread in threads), default=0.0)
+    grace = 0.0 if hurry else max((thread._grace() for thread in threads), default=0.0)
     deadline = time.monotonic() + grace
     for thread in threads:  # each step for all of them at once
         thread._asked = True
         thread._request_stop()
+    try:
+        for thread in threads:
+            thread._join(max(0.0, deadline - time.monotonic()))
+    finally:
+        for thread in threads:
+            thread._terminate_later()
+    deadline = time.monotonic() + 2 * grace + _PATIENCE_SECONDS
     for thread in threads:
         thread._join(max(0.0, deadline - time.monotonic()))
     for thread in threads:
-        thread._interrupt()
-    for thread in threads:
-        thread._terminate(0.0)
+        thread._terminate(0.0)  # one that has not answered is given up
     for thread in list(_threads.values()):
-        if thread.status == "suspended":
+        if thread.status == "suspended" and thread._options.get(
+            "suspended"
+        ):  # not one that is just being made
             thread._fetched = True
             thread._discard()
 

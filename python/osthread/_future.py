@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable
-from typing import Any
+import threading
+from typing import Any, Protocol
 
 from .errors import Stopped
 
@@ -24,16 +24,24 @@ class CancelledStopped(Stopped, concurrent.futures.CancelledError):
     """The thread ended because its future was cancelled."""
 
 
+class Owner(Protocol):
+    """What a future knows of its thread."""
+
+    _fetched: bool
+
+    def interrupt(self) -> bool: ...
+
+
 class ThreadFuture(concurrent.futures.Future[Any]):
-    """A Future whose ``cancel()`` stops running code too.
+    """A Future of a thread, which it keeps. Its ``cancel()`` stops running code too.
 
     ``cancel()`` interrupts the thread and returns whether it had not ended; the future is done when the thread
     is. If the stop ended it, ``result()`` raises an error that is both a Stopped and a CancelledError.
     """
 
-    def __init__(self, interrupt: Callable[[], bool]) -> None:
+    def __init__(self, thread: Owner) -> None:
         super().__init__()
-        self._interrupt = interrupt
+        self._thread = thread
         self._asked = False
         self.set_running_or_notify_cancel()
 
@@ -41,17 +49,33 @@ class ThreadFuture(concurrent.futures.Future[Any]):
         if self.done():
             return False
         self._asked = True
-        self._interrupt()
+        self._thread.interrupt()
         return True
 
-    def finish(self, results: Callable[[], Any], error: BaseException | None) -> None:
-        """Passes on how the thread ended."""
-        if error is None:
-            self.set_result(results())
-        elif self._asked and type(error) is Stopped:
-            cancelled = CancelledStopped(
+    def result(self, timeout: float | None = None) -> Any:
+        try:
+            return super().result(timeout)
+        finally:
+            self._thread._fetched |= self.done()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        try:
+            return super().exception(timeout)
+        finally:
+            self._thread._fetched |= self.done()
+
+    def as_future_s(self, error: BaseException) -> BaseException:
+        """The error as this future has it."""
+        if self._asked and type(error) is Stopped:
+            return CancelledStopped(
                 error.message, stage=error.stage, thread=error.thread, frames=error.frames
             )
-            self.set_exception(cancelled)
-        else:
-            self.set_exception(error)
+        if isinstance(error, StopIteration):  # which would end whoever awaits it
+            replaced = RuntimeError("StopIteration can't be raised into a Future")
+            replaced.__cause__ = error
+            return replaced
+        return error
+
+    def renew_lock(self) -> None:
+        """In a fork's child: a thread of the parent's may hold the old one."""
+        self._condition = threading.Condition()

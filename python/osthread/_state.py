@@ -43,9 +43,14 @@ class LuaState(_core.State):
     42
     """
 
+    _made = False
+
     def __init__(self, **options: Unpack[StateOptions]) -> None:
+        if self._made:
+            raise RuntimeError("a LuaState is made once: LuaState.__init__() has been called before")
         checked = check_state(options)
         super().__init__(prepare(checked))
+        self._made = True
         self._memory_limit: int | None = checked.get("memory_limit") or None
 
     def execute(self, code: Any, *args: Any) -> Any:
@@ -114,7 +119,14 @@ class LuaState(_core.State):
     ) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        # The callables in it may refer to it: this ends such a cycle while everything in it is whole.
+        if self._made:
+            self._close()
+
     def __repr__(self) -> str:
+        if not self._made:
+            return "<LuaState, not made>"
         return f"<LuaState {'closed' if self._closed() else 'open'} at {id(self):#x}>"
 
     def __reduce__(self) -> Any:

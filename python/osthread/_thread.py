@@ -59,6 +59,18 @@ class ThreadStatistics:
     """For how long now."""
 
 
+class _CallBack:
+    """Calls a thread's callbacks at its end, without keeping the object: a thread that nobody can reach is ended."""
+
+    def __init__(self, thread: OSThread) -> None:
+        self._thread = weakref.ref(thread)
+
+    def __call__(self) -> None:
+        thread = self._thread()
+        if thread is not None:
+            thread._call_back()
+
+
 class OSThread(_core.Thread):
     """A native thread that runs Lua in a state of its own, beside the GIL.
 
@@ -89,13 +101,17 @@ class OSThread(_core.Thread):
 
     def _prepare(self, code: Any, args: tuple[Any, ...], options: ThreadOptions) -> None:
         """All but the start, so that there is an object to end when Ctrl-C comes with it."""
+        if self._made:
+            raise RuntimeError("an OSThread is made once: OSThread.__init__() has been called before")
         self._results_cache: Any = _UNSET
         self._error_cache: Any = _UNSET
         self._fetched = False
         self._asked = False  # to stop, through one of our methods
         self._detached = False
+        self._dropped = False
         self._future: ThreadFuture | None = None
         self._future_lock = threading.Lock()
+        self._done_callbacks: list[Callable[[OSThread], Any]] = []
         self._options = check_thread(options)
         source, chunk_name = code_parts(code, self._options.get("chunk_name"))
         super().__init__(source, chunk_name, args, prepare(self._options))
@@ -184,10 +200,7 @@ class OSThread(_core.Thread):
         Waits at most ``timeout`` seconds, then ``TimeoutError``. A Python exception that came through Lua is raised
         as itself, with the Lua traceback as a note.
         """
-        results = self.results(timeout)
-        if not results:
-            return None
-        return results[0] if len(results) == 1 else results
+        return _unpack(self.results(timeout))
 
     def results(self, timeout: float | None = None) -> tuple[Any, ...]:
         """As :meth:`result`, but always a tuple."""
@@ -196,9 +209,12 @@ class OSThread(_core.Thread):
         error = self._error()
         if error is not None:
             raise error
+        return self._values()
+
+    def _values(self) -> tuple[Any, ...]:
         if self._results_cache is _UNSET:
             try:
-                self._results_cache = self._results()
+                self._fetch_results()
             except BaseException as failure:
                 self._error_cache = failure  # results with no form in Python: the same error each time
                 raise
@@ -218,30 +234,52 @@ class OSThread(_core.Thread):
         """
         if not callable(function):
             raise TypeError(f"a callback must be callable, not {type(function).__name__}")
-        self._on_end(lambda: function(self))
+        with self._future_lock:
+            first = not self._done_callbacks
+            self._done_callbacks.append(function)
+        if first:
+            self._on_end(_CallBack(self))
+
+    def _call_back(self) -> None:
+        """Calls the callbacks that are there; by the thread that has ended, or by one that comes too late."""
+        with self._future_lock:
+            callbacks, self._done_callbacks = self._done_callbacks, []
+        for function in callbacks:
+            try:
+                function(self)
+            except BaseException as error:
+                _core.write_unraisable(error, function)
 
     @property
     def future(self) -> ThreadFuture:
         """A ``concurrent.futures.Future`` of it; its ``cancel()`` stops running code too."""
         with self._future_lock:
-            if self._future is None:
-                future = ThreadFuture(self.interrupt)
-                self._future = future
-                self._on_end(self._finish_future)
-            return self._future
+            future = self._future
+            if future is not None:
+                return future
+            future = self._future = ThreadFuture(self)
+        self.add_done_callback(OSThread._finish_future)  # outside of the lock: it may have ended
+        return future
 
     def _finish_future(self) -> None:
         future = self._future
-        assert future is not None
-        self._fetched = True
+        if future is None or future.done():
+            return
         try:
+            if self._status == "lost":
+                raise RuntimeError(f"{self!r} was made before the fork: it runs in the parent, not here")
             error = self._error()
-            future.finish(self.result, error)
+            if error is None:
+                future.set_result(_unpack(self._values()))
+            else:
+                future.set_exception(future.as_future_s(error))
         except BaseException as failure:  # results with no form in Python
             future.set_exception(failure)
 
     def __await__(self) -> Generator[Any, None, Any]:
         """``result()`` without blocking the loop; cancelling the await interrupts the thread."""
+        if self._status == "suspended":
+            raise RuntimeError("this OSThread was never started, so it has no result to await")
         return asyncio.wrap_future(self.future).__await__()
 
     def _wait_for_end(self, timeout: float | None) -> None:
@@ -256,7 +294,7 @@ class OSThread(_core.Thread):
 
     def _error(self) -> BaseException | None:
         if self._error_cache is _UNSET:
-            self._error_cache = self._exception()
+            self._fetch_error()
         error: BaseException | None = self._error_cache
         return error
 
@@ -309,7 +347,8 @@ class OSThread(_core.Thread):
         self._detached = True
         key = self._key
         _detached[key] = self
-        self._on_end(lambda: _detached.pop(key, None))
+        _threads[key] = self  # again, if the last reference is just going away
+        self._on_end(lambda: _end_detached(key))
 
     def _grace(self) -> float:
         return float(self._options.get("grace", 0.1))
@@ -354,13 +393,18 @@ class OSThread(_core.Thread):
         """As ``with``, without blocking the loop."""
         loop = asyncio.get_running_loop()
         if error is None and not self._detached and self._policy() == "join" and self._status != "suspended":
+            fetched = self._fetched
+            end = asyncio.wrap_future(self.future)
             try:
-                await asyncio.wait([asyncio.wrap_future(self.future)])
+                await asyncio.wait([end])
             except asyncio.CancelledError:
                 self.interrupt()
                 await loop.run_in_executor(None, self.terminate)
                 raise
-            self._fetched = False
+            finally:
+                if end.done() and not end.cancelled():
+                    end.exception()  # asyncio would say that nobody has asked for it
+                self._fetched = fetched
         await loop.run_in_executor(None, self.__exit__, kind, error, trace)
 
     def _policy(self) -> str:
@@ -395,21 +439,34 @@ class OSThread(_core.Thread):
         if not self._made or sys is None or _core is None:
             return
         status = self._status
+        if self._ended() and self._done_callbacks:
+            self._call_back()  # the thread comes too late for it
         if status == "suspended":
             self._discard()
-        elif status == "running" and not self._detached and self._policy() != "detach":
+        elif status == "running" and not self._detached and self._policy() == "detach":
+            self.detach()
+            self._dropped = True  # and kept all the same: this is not called again
+        elif status == "running" and not self._detached:
             text = f"{self!r} was dropped while it was running, and is terminated"
             advice = "keep a reference to it, use 'with', or call detach()"
             if not self._fetched:
                 self._report_end(f"{text}: {advice}")
             self._terminate_later()
+            if self._done_callbacks:
+                self._on_end(self._call_back)  # keeps it until then
             warnings.warn(
                 f"{text}; {advice}", ResourceWarning, stacklevel=2, source=self
             )  # last: it may raise
-        elif not self._fetched and self._error_unreported():
-            error = self._error()
-            if error is not None:
-                _core.write_unraisable(error, f"{self!r}, whose error nobody asked for")
+        else:
+            self._report_unfetched()
+
+    def _report_unfetched(self) -> None:
+        if self._fetched or not self._error_unreported():
+            return
+        error = self._error()
+        if error is not None:
+            self._fetched = True
+            _core.write_unraisable(error, f"{self!r}, whose error nobody asked for")
 
     def _error_unreported(self) -> bool:
         if self._status in ("running", "finished", "lost"):
@@ -426,6 +483,12 @@ class OSThread(_core.Thread):
 
     def __reduce__(self) -> Any:
         raise TypeError("an OSThread can't be pickled or copied: it is a running thread")
+
+
+def _unpack(results: tuple[Any, ...]) -> Any:
+    if not results:
+        return None
+    return results[0] if len(results) == 1 else results
 
 
 def _timeout(seconds: float | None) -> float | None:
@@ -484,6 +547,14 @@ def current() -> OSThread | None:
     return None if key is None else _threads.get(key)
 
 
+def _end_detached(key: int) -> None:
+    thread = _detached.pop(key, None)
+    if thread is not None:
+        thread._call_back()  # those that were added since it was detached
+        if thread._dropped:
+            thread._report_unfetched()
+
+
 def _thread_of(key: int) -> OSThread:
     thread = _threads.get(key)
     if thread is None:
@@ -493,9 +564,15 @@ def _thread_of(key: int) -> OSThread:
 
 def _forget_parents() -> None:
     """In a fork's child: its parent's threads are not here."""
+    _core.after_fork()
+    for thread in list(_threads.values()):
+        thread._future_lock = threading.Lock()
+        future = thread._future
+        if future is not None and not future.done():
+            future.renew_lock()
+            thread._finish_future()
     _detached.clear()
     _threads.clear()
-    _core.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -22,8 +22,8 @@ FLOORS = {
     "shared_object",
     1: "cpuid unwind lua_headers registry_slots state_end memory_quota vm frames interrupt run",
     2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors",
-    4: "options chunk interpreter prepared_states watchdog registry thread_core thread_handle osthread lua_state "
-    "host run_lua_thread",
+    4: "options chunk turn_lock interpreter prepared_states watchdog registry thread_core thread_handle osthread "
+    "lua_state host run_lua_thread",
     6: "lua_module",
     7: "bindings",  # and every other file of cpp/bindings
 }

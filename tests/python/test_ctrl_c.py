@@ -373,3 +373,68 @@ print(lost)
 os._exit(0)
 """
     assert run_script(script) == (0, "0\n", "")
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["lambda: (started(), time.sleep(60))", "lambda: LuaState().execute(LOOP, globals_started)"],
+    ids=["Python", "another state"],
+)
+def test_ctrl_c_in_a_function_that_a_state_calls_ends_the_state_s_code_too(function, start_script) -> None:
+    body = f"""
+LOOP = "(...)() while true do end"
+globals_started = started
+state = LuaState()
+try:
+    state.execute("local f = ... pcall(f) while true do pcall(f) end", {function})
+except KeyboardInterrupt:
+    say("interrupted", state.eval("1 + 1"))
+"""
+    assert press(start_script, body) == ["interrupted 2"]
+
+
+@pytest.mark.parametrize("call", ["state.eval('1')", "state['x']", "state.close()"])
+def test_ctrl_c_while_a_call_waits_its_turn(call, start_script) -> None:
+    body = f"""
+state = LuaState()
+inside = threading.Event()
+other = threading.Thread(target=lambda: state.execute("(...)()", lambda: (inside.set(), end.wait(60)) and None))
+end = threading.Event()
+other.start()
+inside.wait(30)
+threading.Thread(target=lambda: (time.sleep(0.2), say("started"))).start()
+try:
+    {call}
+except KeyboardInterrupt:
+    say("interrupted")
+end.set()
+other.join()
+say(state.eval("2"))
+"""
+    assert press(start_script, body) == ["interrupted", "2"]
+
+
+def test_two_ctrl_c_at_the_end_end_a_program_whose_threads_do_not(start_script) -> None:
+    script = start_script(
+        HEAD
+        + """
+def at_the_end():
+    main = threading.main_thread().ident
+    for word, function in [("started", "_end_threads"), ("again", "_terminate_all")]:
+        while True:
+            frame = sys._current_frames()[main]
+            while frame and not (frame.f_code.co_filename.endswith("_exit.py") and frame.f_code.co_name == function):
+                frame = frame.f_back
+            if frame:
+                break
+            time.sleep(0.001)
+        say(word)
+
+threading.Thread(target=at_the_end, daemon=True).start()
+thread = OSThread("while true do pcall(function() while true do end end) end", grace=1)
+"""
+    )
+    for line in ("started", "again"):
+        script.wait_for(line)
+        script.interrupt()
+    assert "Fatal" not in script.finish().stderr

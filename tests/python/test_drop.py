@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import gc
 import queue
 import sys
@@ -290,3 +291,168 @@ def test_many_dropped_at_once_while_the_collector_runs_elsewhere(reports) -> Non
         ending.set()
         collector.join()
     assert [type(error) for error, _ in reports.seen] == [Stopped] * 100
+
+
+# --- What refers to its thread or state -------------------------------------------------------------------
+
+
+def test_error_whose_frames_refer_to_the_thread_is_collected() -> None:
+    class Local:
+        pass
+
+    def fail_once() -> weakref.ref:
+        local = Local()
+
+        def fail() -> None:
+            assert local
+            raise ValueError
+
+        thread = OSThread("(...)()", fail)
+        with pytest.raises(ValueError):  # noqa: PT011
+            thread.result()
+        return weakref.ref(local)
+
+    gone = [fail_once() for _ in range(3)]
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 3
+
+
+def test_results_that_refer_to_the_thread_are_collected() -> None:
+    threads: list[OSThread] = []
+    thread = OSThread("return ...", lambda: threads)
+    threads.append(thread)
+    thread.result()
+    gone = weakref.ref(thread)
+    del thread
+    threads = []
+    gc.collect()
+    assert gone() is None
+
+
+class App:
+    """Something with callbacks, as people write it."""
+
+    def __init__(self, ended: list[str]) -> None:
+        self.lua = osthread.LuaState(globals={"back": self.back}, stdout=lambda text: self.back())
+        self.lua["other"] = lambda: self
+        self.lua.execute("local f = ... keep = {f}", self.back)
+        self.lua.execute(
+            "u = newproxy(true) local see = ... getmetatable(u).__gc = function() see('gone') end",
+            ended.append,
+        )
+
+    def back(self) -> None:
+        pass
+
+
+def test_state_whose_callables_refer_to_it_is_collected() -> None:
+    ended: list[str] = []
+    app = App(ended)
+    gone = weakref.ref(app), weakref.ref(app.lua)
+    gc.collect()
+    assert app.lua.eval("type(back)") == "function"
+    del app
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+    assert ended == ["gone"]
+
+
+def test_callable_that_others_have_too_is_not_collected_with_a_state() -> None:
+    def call() -> int:
+        return 5
+
+    function = osthread.run("local f = ... return function() return f() end", call)
+    holder = [osthread.LuaState(), call]
+    holder[0].execute("f = ...", function)
+    holder[0]["back"] = lambda: holder
+    gone = weakref.ref(holder[0])
+    holder = []
+    gc.collect()
+    assert gone() is None
+    assert function() == 5
+
+
+def test_suspended_thread_whose_callables_refer_to_it_is_collected() -> None:
+    class Job:
+        def __init__(self) -> None:
+            self.thread = OSThread(
+                "return 1", self.back, [self.back], suspended=True, globals={"f": lambda: self}
+            )
+
+        def back(self) -> None:
+            pass
+
+    gone = [weakref.ref(Job()) for _ in range(5)]
+    job = Job()
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 5
+    job.thread.start()
+    assert job.thread.result() == 1
+
+
+def test_collections_beside_states_in_use() -> None:
+    """The collector looks at what a state holds only while nobody is in it."""
+    state = osthread.LuaState(globals={"f": lambda *a: a})
+    state.execute("function work() local t = {} for i = 1, 50 do t[i] = f(i) end return #t end")
+    ending = threading.Event()
+
+    def use() -> None:
+        while not ending.is_set():
+            assert state.call("work") == 50
+            state["g"] = lambda: None
+
+    users = [threading.Thread(target=use) for _ in range(3)]
+    for user in users:
+        user.start()
+    for _ in range(200):
+        gc.collect()
+    ending.set()
+    for user in users:
+        user.join()
+
+
+def test_done_callbacks_and_futures_do_not_keep_a_thread_that_nobody_can_reach(started, reports) -> None:
+    called: queue.SimpleQueue[str] = queue.SimpleQueue()
+    thread = start(started)
+    thread.add_done_callback(lambda t: called.put(t.status))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del thread
+        assert called.get(timeout=PATIENCE) == "stopped"
+        assert isinstance(reports.wait()[0], Stopped)
+        thread = start(started)
+        assert not thread.future.done()
+        del thread
+        gc.collect()
+    assert isinstance(reports.wait()[0], Stopped)
+
+
+def test_future_alone_keeps_its_thread(started, gate) -> None:
+    future = OSThread("(...)() return 5", gate).future
+    gc.collect()
+    gate.entered.wait()
+    gate.open()
+    assert future.result(30) == 5
+
+
+def test_future_that_nobody_asks_does_not_count_as_asked(reports) -> None:
+    thread = OSThread("error('mine')")
+    concurrent.futures.wait([thread.future])
+    del thread
+    gc.collect()
+    assert "mine" in str(reports.wait()[0])
+    thread = OSThread("error('mine')")
+    assert thread.future.exception(30) is not None
+    del thread
+    gc.collect()
+    assert len(reports.seen) == 1
+
+
+def test_dropped_thread_that_is_detached_by_option_is_kept(gate, reports) -> None:
+    OSThread("local f = ... f() error('mine')", gate, on_exit="detach")
+    gate.entered.wait()
+    gc.collect()
+    [thread] = osthread.enumerate()
+    del thread
+    gate.open()
+    assert "mine" in str(reports.wait()[0])

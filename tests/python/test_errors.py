@@ -392,21 +392,26 @@ def test_error_under_machine_code_leaves_everything_as_it_was(jit: bool) -> None
 
 def test_number_as_an_error_in_a_full_state_arrives() -> None:
     code = """
-      local fill = {}
-      for i = 1, 2048 do fill[i] = false end
-      keep = fill
-      local value = 1 / 3
+      local depth = ...
+      keep = {}
+      for i = 1, 2048 do keep[i] = false end
+      local keep, pcall, error, value, n = keep, pcall, error, 1 / 3, 0
+      local texts = {('x'):rep(400), 'k', ''}
       local function concat(n, s) return s .. n end
-      local n = 0
-      for _, s in ipairs {('x'):rep(400), 'k', ''} do
-        repeat
-          local fits, more = pcall(concat, n, s)
-          if fits then n = n + 1 fill[n] = more end
-        until not fits or n > 2000
+      local function fail(depth)
+        if depth > 0 then return 1 + fail(depth - 1) end
+        for i = 1, 3 do
+          local fits, more
+          repeat
+            fits, more = pcall(concat, n, texts[i])
+            if fits then n = n + 1 keep[n] = more end
+          until not fits or n > 2000
+        end
+        error(value, 0)
       end
-      error(value, 0)
+      fail(depth)
     """
-    errors = [OSThread(code, memory_limit=(1 << 18) + extra).exception() for extra in range(0, 400, 20)]
+    errors = [OSThread(code, depth, memory_limit=1 << 18).exception() for depth in range(0, 60, 3)]
     messages = [error.message for error in errors if type(error) is not LuaMemoryError]
     assert messages
     assert set(messages) == {"0.33333333333333"}

@@ -223,3 +223,53 @@ finished = [OSThread("return 1") for _ in range(10)]
 state = LuaState(globals={{"node": node}})
 """
     assert run_script(script) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "run('return 1')",
+        "state.execute('return 1')",
+        "OSThread('return 1').result()",
+        "run('(...)()', lambda: None)",
+    ],
+)
+def test_daemon_threads_that_come_back_to_python_during_the_end(call, run_script) -> None:
+    script = f"""{HEAD}
+def work():
+    state = LuaState()
+    while True:
+        {call}
+
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.1)
+"""
+    for _ in range(3):
+        returncode, _, stderr = run_script(script)
+        assert returncode == 0
+        clean(stderr)  # but the threads may say that what they waited for was stopped
+
+
+def test_exception_that_somebody_has_only_noted_is_no_uncaught_one(run_script) -> None:
+    """As code.InteractiveInterpreter and tkinter do."""
+    script = f"""{HEAD}
+try:
+    1 / 0
+except ZeroDivisionError as error:
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+    sys.last_exc = error
+t = start("require('osthread').sleep(0.05) print('ended')")
+"""
+    assert run_script(script) == (0, "ended\n", "")
+
+
+def test_many_threads_that_do_not_answer_are_given_up_at_once(run_script) -> None:
+    script = f"""{HEAD}
+threads = [start("f()", on_exit="terminate", globals={{"f": lambda: time.sleep(60)}}) for _ in range(6)]
+begin = time.monotonic()
+import atexit
+atexit.register(lambda: print(time.monotonic() - begin < 5))
+"""
+    returncode, stdout, _ = run_script(script)
+    assert (returncode, stdout) == (0, "True\n")

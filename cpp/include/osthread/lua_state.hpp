@@ -28,6 +28,11 @@ struct StateStatistics {
 // Source as a function that can be handed to any state. LuaSyntaxError.
 OSTHREAD_EXPORT Value compile_function(const Code& code);
 
+class LuaState;
+namespace host {
+std::vector<Object*> objects_of(const LuaState& state);  // of the bindings
+}
+
 class OSTHREAD_EXPORT LuaState {
  public:
   explicit LuaState(StateOptions options = {});
@@ -53,10 +58,13 @@ class OSTHREAD_EXPORT LuaState {
 
   bool interrupt();  // the call that runs now; whether there was one
   StateStatistics statistics() const;
+  // The Lua stack, innermost first, of the last call's error, if that came from the host.
+  std::vector<Frame> error_frames() const;
   void close();  // runs the finalizers, gives the memory back; waits for a call that runs
   bool closed() const;
 
  private:
+  friend std::vector<Object*> host::objects_of(const LuaState& state);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

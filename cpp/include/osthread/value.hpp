@@ -38,6 +38,7 @@ class OSTHREAD_EXPORT Counted {
   Counted& operator=(const Counted&) = delete;
   void retain() const noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
   void release() const noexcept;
+  std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
  protected:
   virtual ~Counted();

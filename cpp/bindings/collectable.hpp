@@ -1,0 +1,89 @@
+// What Python's garbage collector has to see of an object that holds a Lua state: the Python callables in it.
+// With the GIL held.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <vector>
+
+#include "osthread/value.hpp"
+#include "python_function.hpp"
+
+namespace osthread::python {
+
+// The C++ object of a bound class behind a Python one; null before its __init__ has made it.
+template <class T>
+T* made(PyObject* self) noexcept {
+  auto* instance = reinterpret_cast<py::detail::instance*>(self);
+  const py::detail::value_and_holder value = instance->get_value_and_holder();
+  return value.holder_constructed() ? static_cast<T*>(value.value_ptr()) : nullptr;
+}
+
+// Tells the collector of the callables among `objects`, of each of which its one reference is known to be
+// held by the visited object alone.
+inline int visit_callables(const std::vector<Object*>& objects, visitproc visit, void* arg) {
+  for (const Object* object : objects)
+    if (const auto* function = dynamic_cast<const PythonFunction*>(object))
+      Py_VISIT(function->callable().ptr());
+  return 0;
+}
+
+// Makes T, which has a method `int traverse(visitproc, void*) const`, known to the collector. What breaks a
+// cycle is the __del__ of the Python class, which ends the state while everything in the cycle is still
+// whole.
+template <class T>
+py::custom_type_setup collectable() {
+  return py::custom_type_setup([](PyHeapTypeObject* heap_type) {
+    PyTypeObject* type = &heap_type->ht_type;
+    type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+    type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
+      Py_VISIT(Py_TYPE(self));
+      const T* object = made<T>(self);
+      return object ? object->traverse(visit, arg) : 0;
+    };
+    type->tp_clear = [](PyObject*) -> int { return 0; };
+  });
+}
+
+// An argument `self` of a bound class whose __init__ has run: anything else is an error that says so.
+template <class T>
+class Self {
+ public:
+  explicit Self(T* object) : object_(object) {}
+  T& operator*() const noexcept { return *object_; }
+  T* operator->() const noexcept { return object_; }
+
+ private:
+  T* object_;
+};
+
+}  // namespace osthread::python
+
+namespace pybind11::detail {
+
+template <class T>
+struct type_caster<osthread::python::Self<T>> {
+ public:
+  static constexpr auto name = make_caster<T>::name;
+  template <class>
+  using cast_op_type = osthread::python::Self<T>;
+  explicit operator osthread::python::Self<T>() const { return osthread::python::Self<T>(object_); }
+
+  bool load(handle source, bool) {
+    if (!isinstance<T>(source)) return false;
+    object_ = osthread::python::made<T>(source.ptr());
+    if (object_) return true;
+    const std::string type = Py_TYPE(source.ptr())->tp_name;
+    PyErr_Format(PyExc_RuntimeError,
+                 "%s.__init__() has not been called: a subclass calls super().__init__() before it uses the "
+                 "object",
+                 Py_TYPE(source.ptr())->tp_name);
+    throw error_already_set();
+  }
+
+ private:
+  T* object_ = nullptr;
+};
+
+}  // namespace pybind11::detail
