@@ -22,7 +22,8 @@ py::object lua_error(const char* name, const LuaError& error, const Encoding& en
       value = py::none();  // it has no form in Python, or none any more; the message says what it was
     }
   }
-  const py::str message = readable(error.message());
+  py::object message = encoding ? text_to_python(error.message(), encoding) : readable(error.message());
+  if (!py::isinstance<py::str>(message)) message = readable(error.message());
   py::object exception = types().errors.attr(name)(
       message, py::arg("traceback") = readable(error.traceback()),
       py::arg("frames") = frames_to_python(error.frames()), py::arg("value") = value,

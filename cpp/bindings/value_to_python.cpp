@@ -167,7 +167,7 @@ py::object text_to_python(std::string_view bytes, const Encoding& encoding) {
     PyObject* text = *encoding == "utf-8" ? PyUnicode_DecodeUTF8(bytes.data(), size, nullptr)
                                           : PyUnicode_Decode(bytes.data(), size, encoding->c_str(), nullptr);
     if (text) return py::reinterpret_steal<py::object>(text);
-    if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) throw py::error_already_set();
+    if (!PyErr_ExceptionMatches(PyExc_UnicodeError)) throw py::error_already_set();
     PyErr_Clear();
   }
   return py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(bytes.data(), size));

@@ -77,8 +77,10 @@ int load_chunk(lua_State* L) {
 }
 
 bool looks_like_path(const std::string& source) {
-  return source.find_first_of(" \n\t(){}\"'") == std::string::npos && source.size() > 4 &&
-         (source.ends_with(".lua") || source.find('/') != std::string::npos);
+  const std::string_view text = std::string_view(source).substr(0, source.find_last_not_of(" \t\r\n") + 1);
+  if (text.size() <= 4 || text.find_first_of("\n\t(){}\"'=;") != std::string_view::npos) return false;
+  return text.ends_with(".lua") ||
+         (text.find('/') != std::string_view::npos && text.find(' ') == std::string_view::npos);
 }
 
 }  // namespace osthread

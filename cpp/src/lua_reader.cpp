@@ -58,13 +58,17 @@ class Reader {
     if (collecting) lua_gc(L, LUA_GCSTOP, 0);
     const int top = lua_gettop(L);
     int status = LUA_ERRMEM;
-    if (lua_checkstack(L, count + 1)) {
+    const bool too_many = top + count + 1 > LUAI_MAXCSTACK;
+    if (!too_many && lua_checkstack(L, count + 1)) {
       lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kRead);
       for (int i = 0; i < count; ++i) lua_pushvalue(L, first + i);
       status = lua_pcall(L, count, 0, 0);
     }
     if (collecting) lua_gc(L, LUA_GCRESTART, 0);
     vm_.conversion = outer;
+    if (too_many)
+      throw ConversionError(place_.name, std::to_string(count) +
+                                             " values are too many to cross at once; put them into a table");
     if (status != 0) {
       ErrorDetails details;
       details.message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "not enough memory";

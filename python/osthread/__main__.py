@@ -52,7 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="run it in N threads at once; each finds its number in arg.thread, and N in arg.threads",
     )
     run.add_argument("file", metavar="FILE", help="Lua source; - is standard input")
-    run.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's ..., and arg")
+    rest = run.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's ..., and arg")
+    rest.required = False  # argparse would ask for it where FILE is missing
     run.set_defaults(command=command_run)
 
     evaluate = commands.add_parser("eval", help="run Lua code and print its results", allow_abbrev=False)

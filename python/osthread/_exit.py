@@ -12,7 +12,7 @@ import threading
 import time
 
 from . import _core
-from ._thread import OSThread, _threads, enumerate
+from ._thread import OSThread, _callbacks_at_work, _threads, enumerate
 
 __all__: list[str] = []
 
@@ -46,6 +46,10 @@ def _end_threads() -> None:
             while waiting := [thread for thread in enumerate() if _is_joined(thread)]:
                 for thread in waiting:
                     thread._join(None)
+            for thread in list(_threads.values()):
+                if thread._ended():
+                    thread._call_back()  # what its own thread has not come to
+            _callbacks_at_work.wait()
         _terminate_all()
     except KeyboardInterrupt:
         _interrupted = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _core
-from ._options import code_parts
+from ._options import check_text, code_parts
 
 __all__ = ["LuaFunction", "compile"]
 
@@ -57,6 +57,7 @@ def compile(source: str | bytes, name: str | None = None) -> LuaFunction:
     >>> osthread.compile("return ...")(1, 2)
     (1, 2)
     """
+    check_text(name, "name")
     code, chunk_name = code_parts(source, name)
     if not isinstance(code, bytes):
         raise TypeError("source must be str or bytes, not a LuaFunction")

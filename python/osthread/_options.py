@@ -164,6 +164,8 @@ def _libraries(libraries: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"libraries: the name {name!r} must be a str")
+        if name in ("all", "safe"):
+            raise ValueError(f'libraries: "{name}" stands alone, not among other names')
     return names
 
 
@@ -233,6 +235,11 @@ def _text(options: dict[str, Any], name: str) -> None:
         raise ValueError(f"{name} holds lone surrogates, which no name can: {value!r}") from None
 
 
+def check_text(value: Any, name: str) -> None:
+    """Whether it is None or text, by the name it has for the caller."""
+    _text({name: value}, name)
+
+
 def _one_of(options: dict[str, Any], name: str, values: tuple[str, ...]) -> None:
     if options[name] not in values:
         raise ValueError(f"{name} must be one of {', '.join(values)}, not {options[name]!r}")
@@ -263,7 +270,12 @@ def code_parts(code: Any, chunk_name: str | None) -> tuple[Any, str]:
         return value, ""
     name = "" if chunk_name is None else "=" + chunk_name
     if isinstance(code, str):
-        return code.encode("utf-8"), name
+        try:
+            return code.encode("utf-8"), name
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"code holds a lone surrogate at {error.start}, which UTF-8 can't; pass bytes instead"
+            ) from None
     if isinstance(code, (bytes, bytearray)):
         return bytes(code), name
     if isinstance(code, os.PathLike):

@@ -30,6 +30,12 @@ class StateStatistics:
     """What it may hold."""
 
 
+def _global_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a global must be a str, not {type(name).__name__}")
+    return name
+
+
 class LuaState(_core.State):
     """A Lua state whose code runs in the thread that calls it, without the GIL.
 
@@ -64,6 +70,8 @@ class LuaState(_core.State):
         >>> lua.eval("1 + 1")
         2
         """
+        if not isinstance(expression, str):
+            raise TypeError(f"eval() takes a Lua expression as a str, not {type(expression).__name__}")
         return self._eval(expression)
 
     def call(self, function: LuaFunction | str, /, *args: Any) -> Any:
@@ -78,10 +86,12 @@ class LuaState(_core.State):
 
     def __getitem__(self, name: str) -> Any:
         """A global, copied; ``None`` if absent."""
-        return self._get(name)
+        return self._get(_global_name(name))
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._set(name, value)
+        self._set(_global_name(name), value)
+
+    __iter__: None = None  # it is no sequence, though it has __getitem__
 
     @property
     def time_limit(self) -> float | None:

@@ -37,6 +37,35 @@ _detached: dict[int, OSThread] = {}
 _UNSET: Any = object()
 
 
+class _AtWork:
+    """How many threads are in the block just now."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """In a fork's child those threads are not there, and one of them may have held the lock."""
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Until nobody is."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0)
+
+
+_callbacks_at_work = _AtWork()
+
+
 @dataclass(frozen=True)
 class ThreadStatistics:
     """How a thread is doing, at one moment."""
@@ -245,10 +274,11 @@ class OSThread(_core.Thread):
         with self._future_lock:
             callbacks, self._done_callbacks = self._done_callbacks, []
         for function in callbacks:
-            try:
-                function(self)
-            except BaseException as error:
-                _core.write_unraisable(error, function)
+            with _callbacks_at_work:
+                try:
+                    function(self)
+                except BaseException as error:
+                    _core.write_unraisable(error, function)
 
     @property
     def future(self) -> ThreadFuture:
@@ -336,7 +366,7 @@ class OSThread(_core.Thread):
                 f"{self!r} did not end when it was terminated: it is in a C function, a Python callable or a "
                 "finalizer that does not return",
                 ThreadAbandonedWarning,
-                stacklevel=2,
+                stacklevel=_callers_level(),
             )
         return status
 
@@ -485,6 +515,14 @@ class OSThread(_core.Thread):
         raise TypeError("an OSThread can't be pickled or copied: it is a running thread")
 
 
+def _callers_level() -> int:
+    """The stacklevel of the first caller outside of this package, for a warning by the function that asks."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_globals.get("__package__") == __package__ and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 def _unpack(results: tuple[Any, ...]) -> Any:
     if not results:
         return None
@@ -565,6 +603,7 @@ def _thread_of(key: int) -> OSThread:
 def _forget_parents() -> None:
     """In a fork's child: its parent's threads are not here."""
     _core.after_fork()
+    _callbacks_at_work.renew()
     for thread in list(_threads.values()):
         thread._future_lock = threading.Lock()
         future = thread._future

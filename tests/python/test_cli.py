@@ -465,3 +465,31 @@ def test_doctor_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixt
     out = capfd.readouterr().out
     assert "FAILED breaks: it is broken\n" in out
     assert "ok     works: well\n" in out
+
+
+# --- Odd input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["0/0", "1/0"])
+def test_exit_status_of_no_number(value: str) -> None:
+    cli("run", "-", stdin=f"os.exit({value})", status=1)
+
+
+@posix_only
+def test_eval_of_bytes_that_are_no_utf_8() -> None:
+    assert cli("eval", b"#'\xff\xfe'") == ("2\n", "")
+
+
+@pytest.mark.parametrize("code", ["1 +", "x ="])
+def test_line_of_a_syntax_error_is_the_one_that_was_typed(code: str) -> None:
+    _, err = cli("eval", code, status=1)
+    assert "eval:1:" in err
+
+
+def test_comment_at_the_end() -> None:
+    assert cli("eval", "1 + 1 -- two") == ("2\n", "")
+
+
+def test_run_without_a_file_asks_for_that_alone() -> None:
+    _, err = cli("run", status=2)
+    assert err.endswith("required: FILE\n")

@@ -273,3 +273,11 @@ atexit.register(lambda: print(time.monotonic() - begin < 5))
 """
     returncode, stdout, _ = run_script(script)
     assert (returncode, stdout) == (0, "True\n")
+
+
+def test_done_callbacks_come_to_their_end(run_script) -> None:
+    script = f"""{HEAD}
+t = start("require('osthread').sleep(0.05)")
+t.add_done_callback(lambda t: (time.sleep(1.5), print("called")))
+"""
+    assert run_script(script) == (0, "called\n", "")

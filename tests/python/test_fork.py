@@ -331,3 +331,20 @@ print(thread.join(30))
 """
     assert run_script(script) == (0, "5\nTrue\n", "")
     assert sys.executable
+
+
+def test_future_of_a_lost_thread_is_an_error(run_script) -> None:
+    script = f"""{HEAD}
+thread = start("while true do end", on_exit="terminate")
+future = thread.future
+
+def child():
+    try:
+        future.result(30)
+    except RuntimeError as error:
+        print("fork" in str(error), future.done())
+
+in_child(child)
+print(future.done())
+"""
+    assert run_script(script) == (0, "True True\nchild 7\nFalse\n", "")

@@ -353,3 +353,40 @@ with osthread.LuaState() as state:
         script.wait_for("still works")
     done = script.finish()
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["print.x", "math.floor.rep", "print.", ".print", "", "math..floor"])
+def test_name_that_goes_through_what_is_no_table_is_an_error(name: str) -> None:
+    with LuaState() as state, pytest.raises(LuaError, match="there is no global function"):
+        state.call(name, 1)
+
+
+def test_names_and_expressions_are_strings() -> None:
+    with LuaState() as state:
+        for use in (lambda: state[0], lambda: state.__setitem__(0, 1), lambda: state.eval(5)):
+            with pytest.raises(TypeError, match="str"):
+                use()
+        with pytest.raises(TypeError, match="not iterable"):
+            list(state)
+        with pytest.raises(TypeError):
+            assert "x" in state
+
+
+def test_state_that_was_not_made_says_so() -> None:
+    class Late(LuaState):
+        def __init__(self) -> None:
+            self.eval("1")
+
+    with pytest.raises(RuntimeError, match=r"super\(\).__init__"):
+        Late()
+    state = LuaState()
+    with pytest.raises(RuntimeError, match="made once"):
+        state.__init__()
+    assert state.eval("1") == 1
+
+
+def test_exception_of_a_callable_has_the_lua_stack_as_a_note() -> None:
+    with LuaState() as state, pytest.raises(ZeroDivisionError) as caught:
+        state.execute("local f = ... f()", lambda: 1 / 0)
+    if hasattr(caught.value, "__notes__"):
+        assert "main chunk" in caught.value.__notes__[0]

@@ -1051,3 +1051,117 @@ def test_statistics(gate) -> None:
     assert after.peak_memory >= 1e6
     assert 0 < after.cpu_seconds <= after.wall_seconds + 0.05
     assert after.wall_seconds == thread.statistics().wall_seconds
+
+
+def test_stack_from_a_callable_of_its_own() -> None:
+    def look() -> list[int]:
+        return [frame.line for frame in osthread.current().stack()]
+
+    assert (
+        osthread.run(
+            "local f = ...\nlocal function g() local x = f() return x end\nlocal y = g() return y", look
+        )[-1]
+        == 3
+    )
+
+
+def test_waiting_goes_on_when_somebody_has_looked(started) -> None:
+    thread = OSThread("local f = ... f() require('osthread').sleep(1e9)", started)
+    started.wait()
+    while thread.statistics().waiting_seconds < 0.1:
+        pass
+    thread.stack()
+    while (seconds := thread.statistics().waiting_seconds) == 0:
+        pass
+    assert seconds >= 0.1
+    thread.terminate()
+
+
+def test_thread_local_things_last_as_long_as_the_thread() -> None:
+    local = threading.local()
+
+    def count() -> tuple[int, int]:
+        local.n = getattr(local, "n", 0) + 1
+        return local.n, threading.get_ident()
+
+    code = "local f = ... local last, id for i = 1, 100 do last, id = f() end return last, id"
+    threads = [OSThread(code, count) for _ in range(8)]
+    assert [thread.result()[0] for thread in threads] == [100] * 8
+    assert not hasattr(local, "n")
+
+
+def test_thread_that_was_not_made_says_so() -> None:
+    class Late(OSThread):
+        def __init__(self) -> None:
+            assert self.status
+
+    with pytest.raises(RuntimeError, match=r"super\(\).__init__"):
+        Late()
+    thread = OSThread("return 1")
+    with pytest.raises(RuntimeError, match="made once"):
+        thread.__init__("return 2")
+    assert thread.result() == 1
+
+
+def test_await_of_a_thread_that_was_never_started_is_an_error() -> None:
+    async def main() -> None:
+        await OSThread("return 1", suspended=True)
+
+    with pytest.raises(RuntimeError, match="never started"):
+        asyncio.run(main())
+
+
+def test_await_of_a_stop_iteration_ends() -> None:
+    async def main() -> None:
+        await OSThread("f()", globals={"f": lambda: next(iter([]))})
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("code", ["error('mine')", "while true do end"])
+def test_async_with_of_an_error_that_was_fetched_or_asked_for(
+    code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with OSThread(code) as thread:
+            thread.interrupt()
+            with pytest.raises(osthread.LuaError):
+                await thread
+
+    asyncio.run(main())
+    gc.collect()
+    assert caplog.text == ""
+
+
+def test_async_with_logs_nothing_of_an_error_that_it_raises(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with OSThread("error('mine')"):
+            pass
+
+    with pytest.raises(osthread.LuaError, match="mine"):
+        asyncio.run(main())
+    gc.collect()
+    assert caplog.text == ""
+
+
+def test_message_about_a_path_and_about_text() -> None:
+    for source in ("./a b.lua", "x.lua\n", "/some/job"):
+        with pytest.raises(osthread.LuaSyntaxError, match=r"pathlib\.Path"):
+            OSThread(source)
+    with pytest.raises(ValueError, match="surrogate"):
+        OSThread("return '\ud800'")
+    with pytest.raises(TypeError, match="name"):
+        osthread.compile("return 1", 5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="stands alone"):
+        OSThread("", libraries={"safe", "io"})
+
+
+def test_warning_of_an_abandoned_thread_is_about_the_caller_s_line(gate) -> None:
+    with (
+        pytest.warns(osthread.ThreadAbandonedWarning) as caught,
+        OSThread("(...)()", gate, on_exit="terminate"),
+    ):
+        gate.entered.wait()
+    assert caught[0].filename == __file__
+    gate.open()

@@ -898,3 +898,33 @@ def test_any_bytes_come_back_as_they_are(given: bytes) -> None:
 
 SHARED = LuaState()
 BYTES = LuaState(encoding=None)
+
+
+def test_too_many_values_at_once_are_an_error_that_says_so() -> None:
+    with pytest.raises(ConversionError, match="too many"):
+        osthread.run("return ...", *[{} for _ in range(4500)])
+    assert osthread.run("return #...", [{} for _ in range(4500)]) == 4500
+
+
+def test_same_callable_is_the_same_function() -> None:
+    def f() -> None:
+        pass
+
+    code = "local f, g, t, other = ... return f == g, f == t[1], t[1] == t[2], f == other, #t"
+    assert osthread.run(code, f, f, [f, f], lambda: None) == (True, True, True, False, 2)
+    code = "local f, g = (...)() return f == g"
+    assert osthread.run(code, lambda: (f, f)) is True
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("punycode", b"x\xff"), ("idna", b"xn--a-\0"), ("ascii", b"\xe9")]
+)
+def test_what_an_encoding_can_not_read_is_bytes(encoding: str, text: bytes) -> None:
+    assert osthread.run("return ...", text, encoding=encoding) == text
+
+
+def test_message_of_an_error_follows_the_encoding() -> None:
+    error = OSThread(r"error('caf\233', 0)", encoding="latin-1").exception()
+    assert error.message == error.value == "caf\u00e9"
+    assert OSThread(r"error('caf\233', 0)").exception().message == r"caf\xe9"
+    assert OSThread("error('x', 0)", encoding=None).exception().message == "x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 from osthread import ConversionError, LuaError, LuaTimeout
@@ -26,5 +27,5 @@ def exit_status(value: object) -> int:
     if value is None or value is True:
         return 0
     if isinstance(value, (int, float)) and value is not False:
-        return int(value) & 0xFF
+        return int(value) & 0xFF if math.isfinite(value) else 1
     return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,15 +49,20 @@ def compile_typed(code: str, name: str) -> Typed:
     expression = code.replace("=", "", 1) if explicit else code
     try:
         # Not `return f()`: that is a tail call, and an error in f would be blamed on who called this chunk.
-        return Typed(compile(f"return nil, {expression}\n", name), 2)
+        return Typed(compile(_source(f"return nil, {expression}"), name), 2)
     except LuaSyntaxError as no_expression:
         if explicit:
             raise
         try:
-            return Typed(compile(code + "\n", name), 1)
+            return Typed(compile(_source(code), name), 1)
         except LuaSyntaxError as no_chunk:
             # As a chunk `1 +` fails at the 1, which tells nobody what is wrong with it.
             raise (no_expression if is_incomplete(no_expression) else no_chunk) from None
+
+
+def _source(code: str) -> bytes:
+    """The very bytes that were typed; ended where a comment would go on."""
+    return os.fsencode(code) + (b"\n" if "--" in code else b"")
 
 
 def is_incomplete(error: LuaSyntaxError) -> bool:
