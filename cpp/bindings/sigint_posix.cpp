@@ -43,6 +43,7 @@ void stand_before(void (*note)() noexcept) {
   ours.sa_handler = on_interrupt;
   ours.sa_flags |= SA_ONSTACK;
   sigaction(SIGINT, &ours, nullptr);
+  note();  // one may have come just before, which only the other handler has seen
 }
 
 }  // namespace osthread::python::sigint

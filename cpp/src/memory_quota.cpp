@@ -48,6 +48,7 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
 void MemoryQuota::lift() noexcept {
   if (ceiling_ == SIZE_MAX) return;
   half_ = SIZE_MAX;
+  mark_ = 0;
   const std::size_t now = std::max(used_.load(std::memory_order_relaxed), ceiling_);
   ceiling_ = now > SIZE_MAX - kFloor ? SIZE_MAX : now + kFloor;
 }
@@ -55,6 +56,7 @@ void MemoryQuota::lift() noexcept {
 void MemoryQuota::restore() noexcept {
   ceiling_ = limit_ == 0 || limit_ > SIZE_MAX - base_ ? SIZE_MAX : base_ + limit_;
   half_ = due_ = ceiling_ == SIZE_MAX ? SIZE_MAX : base_ + limit_ / 2;
+  mark_ = 0;
 }
 
 void MemoryQuota::hurry_collector(std::size_t used) noexcept {
@@ -80,7 +82,13 @@ std::size_t MemoryQuota::peak() const noexcept {
 }
 
 void* MemoryQuota::allocate(void* self, void* block, std::size_t old_size, std::size_t new_size) {
-  return static_cast<MemoryQuota*>(self)->reallocate(block, old_size, new_size);
+  auto* quota = static_cast<MemoryQuota*>(self);
+  const std::size_t used = quota->used_.load(std::memory_order_relaxed) - old_size + new_size;
+  if (used > quota->mark_ || old_size >= kLarge || new_size >= kLarge) [[unlikely]]
+    return quota->reallocate(block, old_size, new_size);
+  void* result = quota->original_(quota->arena_, block, old_size, new_size);
+  if (result || new_size == 0) quota->used_.store(used, std::memory_order_relaxed);
+  return result;
 }
 
 void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new_size) noexcept {
@@ -97,14 +105,14 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
   } else {
     result = raw_resize(block, old_size, new_size);
   }
-  if (result || new_size == 0) {
-    used_.store(used, std::memory_order_relaxed);
-    if (used > half_ || collecting_)
-      hurry_collector(used);
-    else
-      due_ = half_;
-    if (used > peak_.load(std::memory_order_relaxed)) peak_.store(used, std::memory_order_relaxed);
-  }
+  if (!result && new_size != 0) return nullptr;
+  used_.store(used, std::memory_order_relaxed);
+  if (used > peak_.load(std::memory_order_relaxed)) peak_.store(used, std::memory_order_relaxed);
+  if (used > half_ || collecting_)
+    hurry_collector(used);
+  else
+    due_ = half_;
+  mark_ = collecting_ || due_ != half_ ? 0 : std::min(peak_.load(std::memory_order_relaxed), half_);
   return result;
 }
 

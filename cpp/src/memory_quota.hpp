@@ -78,6 +78,7 @@ class MemoryQuota {
   // half of what that left free is.
   std::size_t half_ = SIZE_MAX;
   std::size_t due_ = SIZE_MAX;
+  std::size_t mark_ = 0;     // up to here there is nothing to see to: no new peak, no collection due
   bool collecting_ = false;  // asked for, and not done yet
   unsigned pace_ = 0;        // what the collector goes back to
   lua_State* state_ = nullptr;

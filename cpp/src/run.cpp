@@ -271,6 +271,11 @@ void Run::disarm() noexcept {
   this_slot.setting_hook = outer;
 }
 
+void Run::answered() noexcept {
+  disarm();
+  attend();  // what came between the looking and the disarming; a signal of the host comes only once
+}
+
 void Run::hook(lua_State* L, lua_Debug*) {
   Run* run = this_slot.innermost;
   if (!run) return;
@@ -294,7 +299,7 @@ void Run::check(lua_State* L, bool waiting) {
   switch (due(owner)) {
     case Due::first:
       note_raised(*owner);
-      disarm();
+      answered();
       raise(L, slot::kStop);
     case Due::relentless:
       relentless_ = true;
@@ -302,7 +307,7 @@ void Run::check(lua_State* L, bool waiting) {
     case Due::nothing:
       break;
   }
-  disarm();
+  answered();
   if (waiting && !owner && requested()) {
     request_raised_ = true;
     raise(L, slot::kStop);

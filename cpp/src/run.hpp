@@ -208,6 +208,7 @@ class Run {
   bool wants_hook() const noexcept;
   void arm() noexcept;
   void disarm() noexcept;
+  void answered() noexcept;
   void serve(lua_State* L) noexcept;
   void note_raised(const Stop& owner) noexcept;
   [[noreturn]] void raise(lua_State* L, int slot);

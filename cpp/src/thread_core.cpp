@@ -155,7 +155,9 @@ void ThreadCore::discard() noexcept {
       StopStage::request));
   stop_->close();
   publish(std::move(outcome), Status::stopped);
-  interpreter_.reset();
+  std::unique_ptr<Interpreter> dropped;  // after the lock: its finalizers may call anything
+  const std::lock_guard lock(mutex_);
+  dropped.swap(interpreter_);
 }
 
 int ThreadCore::main(void* argument) {
@@ -300,7 +302,9 @@ void ThreadCore::release_error() noexcept {
 }
 
 std::vector<Object*> ThreadCore::objects() const {
-  if (inherited() || status() != Status::suspended || !interpreter_) return {};
+  if (inherited()) return {};
+  const std::lock_guard lock(mutex_);
+  if (started_ || !interpreter_) return {};
   return interpreter_->objects(args_);
 }
 

@@ -164,7 +164,7 @@ def _libraries(libraries: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"libraries: the name {name!r} must be a str")
-        if name in ("all", "safe"):
+        if name in ("all", "safe") and len(names) > 1:
             raise ValueError(f'libraries: "{name}" stands alone, not among other names')
     return names
 
