@@ -21,8 +21,7 @@ void* address_of(const std::atomic<std::uint32_t>& word) noexcept {
   return const_cast<std::atomic<std::uint32_t>*>(&word);  // the system only reads it
 }
 
-// Asked when the library is loaded: what a function makes when it is first called stays locked in a fork's
-// child, if a thread of the parent's was making it.
+// Asked when the library is loaded.
 const bool several_cpus = [] {
   DWORD_PTR process = 0;
   DWORD_PTR system = 0;
