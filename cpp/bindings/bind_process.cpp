@@ -70,6 +70,7 @@ py::object take_signal_error() {
 void bind_process(py::module_& module) {
   host::set_signal_check(&check_signals);
   host::set_finalizer_error_reporter(&report_finalizer_error);
+  host::set_thread_end(&drop_thread_state);
   module.def("features", &describe_features);
   module.def("note_ending", &note_ending, "From here on no thread of ours asks for the GIL.");
   module.def("after_fork", &forget_parents, "In a fork's child: starts anew.");

@@ -51,6 +51,7 @@ bool join(Self<Thread> thread, std::optional<double> timeout) {
 }
 
 std::string terminate(Self<Thread> thread, double grace) {
+  thread->at_rest = false;
   std::exception_ptr raised;
   Status status;
   stand_before_sigint();
@@ -81,7 +82,7 @@ void fetch_error(const py::object& object) {
   const std::exception_ptr error = host::error(*thread->core);
   const py::object converted =
       error ? exception_object(error, host::error_frames(*thread->core), thread->encoding) : py::none();
-  if (!error && thread->error_fetched) return;  // by another thread, meanwhile
+  if (thread->error_fetched) return;  // by another thread, meanwhile
   object.attr("_error_cache") = converted;
   thread->error_fetched = true;
   host::release_error(*thread->core);
@@ -89,8 +90,10 @@ void fetch_error(const py::object& object) {
 
 void fetch_results(const py::object& object) {
   const Self<Thread> thread = object.cast<Self<Thread>>();
+  const Values results = host::results(*thread->core);  // converting may run anything, this call as well
+  const py::tuple converted = to_tuple(results, thread->encoding);
   if (thread->results_fetched) return;
-  object.attr("_results_cache") = to_tuple(host::results(*thread->core), thread->encoding);
+  object.attr("_results_cache") = converted;
   thread->results_fetched = true;
   host::release_results(*thread->core);
 }
@@ -207,8 +210,12 @@ void bind_thread(py::module_& module) {
       .def(
           "_interrupt", [](Self<Thread> t) { return host::interrupt(*t->core); }, release)
       .def("_terminate", &terminate, py::arg("grace"))
-      .def(
-          "_terminate_later", [](Self<Thread> t) { host::terminate_later(*t->core); }, release)
+      .def("_terminate_later",
+           [](Self<Thread> t) {
+             t->at_rest = false;
+             const GilRelease released;
+             host::terminate_later(*t->core);
+           })
       .def("_fetch_results", &fetch_results)
       .def("_fetch_error", &fetch_error)
       .def("_stack", &stack, py::arg("timeout"))

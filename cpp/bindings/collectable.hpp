@@ -16,7 +16,11 @@ namespace osthread::python {
 template <class T>
 T* made(PyObject* self) noexcept {
   auto* instance = reinterpret_cast<py::detail::instance*>(self);
-  const py::detail::value_and_holder value = instance->get_value_and_holder();
+  // The collector may come while pybind11 is still laying it out.
+  if (!instance->simple_layout && !instance->nonsimple.values_and_holders) return nullptr;
+  const py::detail::value_and_holder value =
+      instance->get_value_and_holder(py::detail::get_type_info(typeid(T)), false);
+  if (!value.inst) return nullptr;
   return value.holder_constructed() ? static_cast<T*>(value.value_ptr()) : nullptr;
 }
 

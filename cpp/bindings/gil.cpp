@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "host.hpp"
+
 namespace osthread::python {
 namespace {
 
@@ -45,42 +47,51 @@ StayOnThreadExit::~StayOnThreadExit() noexcept(false) {
 
 namespace {
 
-// Holds on to the thread state of a thread of ours, from its first GilHold to its end.
-class KeptThreadState {
- public:
-  // With the GIL held.
-  void keep() {
-    if (kept_) return;
-    kept_ = true;
-    PyGILState_Ensure();  // counts once more, so that GilHold's release does not delete it
-  }
-  ~KeptThreadState() noexcept(false) {
-    if (!kept_ || ending()) return;
-    StayOnThreadExit stay;
-    const PyGILState_STATE before = PyGILState_Ensure();
-    PyGILState_Release(PyGILState_LOCKED);  // keep()'s
-    PyGILState_Release(before);
-    stay.disarm();
-  }
+thread_local bool kept_thread_state = false;
 
- private:
-  bool kept_ = false;
-};
+// Functions of their own, which may be unwound: in one that is noexcept the thread's end would be the
+// process's before StayOnThreadExit comes to its turn.
+[[gnu::noinline]] PyGILState_STATE ensure_gil() {
+  StayOnThreadExit stay;
+  const PyGILState_STATE before = PyGILState_Ensure();
+  stay.disarm();
+  return before;
+}
 
-thread_local KeptThreadState kept_thread_state;
+[[gnu::noinline]] void release_gil(PyGILState_STATE before) {
+  StayOnThreadExit stay;
+  PyGILState_Release(before);  // which may end a thread state, and with it what threading.local holds
+  stay.disarm();
+}
+
+[[gnu::noinline]] void restore_gil(PyThreadState* state) {
+  StayOnThreadExit stay;
+  PyEval_RestoreThread(state);
+  stay.disarm();
+}
 
 }  // namespace
+
+GilRelease::~GilRelease() { restore_gil(state_); }
+
+void drop_thread_state() noexcept {
+  if (!kept_thread_state || ending()) return;
+  kept_thread_state = false;
+  const PyGILState_STATE before = ensure_gil();
+  release_gil(PyGILState_LOCKED);  // the one that kept it
+  release_gil(before);
+}
 
 GilHold::GilHold() {
   if (ending()) throw InterpreterEnding();
   const bool known = PyGILState_GetThisThreadState() != nullptr;
-  StayOnThreadExit stay;
-  state_ = PyGILState_Ensure();
-  stay.disarm();
-  if (!known) kept_thread_state.keep();
+  state_ = ensure_gil();
+  if (known || kept_thread_state || !host::current()) return;
+  kept_thread_state = true;
+  PyGILState_Ensure();  // counts once more, so that our release does not delete it
 }
 
-GilHold::~GilHold() { PyGILState_Release(state_); }
+GilHold::~GilHold() { release_gil(state_); }
 
 py::object call(py::handle function, const py::tuple& args) {
   StayOnThreadExit stay;

@@ -36,8 +36,8 @@ class StayOnThreadExit {
   bool armed_ = true;
 };
 
-// Holds the GIL, on any thread. Throws InterpreterEnding. A thread that Python does not know keeps the thread
-// state it gets at first until it ends, as threading.local and context variables hang on it.
+// Holds the GIL, on any thread. Throws InterpreterEnding. An OSThread keeps the thread state it gets at first
+// until drop_thread_state() at its end, as threading.local and context variables hang on it.
 class GilHold {
  public:
   GilHold();
@@ -49,15 +49,13 @@ class GilHold {
   PyGILState_STATE state_;
 };
 
+void drop_thread_state() noexcept;
+
 // Lets others have the GIL; also as a pybind11 call_guard.
 class GilRelease {
  public:
   GilRelease() : state_(PyEval_SaveThread()) {}
-  ~GilRelease() noexcept(false) {
-    StayOnThreadExit stay;
-    PyEval_RestoreThread(state_);
-    stay.disarm();
-  }
+  ~GilRelease();
   GilRelease(const GilRelease&) = delete;
   GilRelease& operator=(const GilRelease&) = delete;
 

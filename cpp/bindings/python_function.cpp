@@ -46,6 +46,7 @@ OutputFunction output_to(std::shared_ptr<Reference> callable) {
       if (!text) throw py::error_already_set();
       python::call(target->get(), py::make_tuple(text));
     } catch (py::error_already_set& error) {
+      note_interrupt(error);
       throw carry(error);
     }
   };

@@ -109,6 +109,8 @@ void set_signal_check(bool (*check)()) noexcept {
   Run::set_host_check(&check_and_interrupt);
 }
 
+void set_thread_end(void (*end)() noexcept) noexcept { registry::set_native_end(end); }
+
 void set_finalizer_error_reporter(bool (*reporter)(const std::exception_ptr& error) noexcept) noexcept {
   osthread::set_finalizer_error_reporter(reporter);
 }

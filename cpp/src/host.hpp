@@ -76,6 +76,9 @@ OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
 // Interrupts the Lua code that called the calling code, if any.
 OSTHREAD_EXPORT void interrupt_here() noexcept;
 
+// Called by each thread of ours as the last thing, before it counts as gone.
+OSTHREAD_EXPORT void set_thread_end(void (*end)() noexcept) noexcept;
+
 // What is told of the errors of finalizers, on the threads they run on. It says whether it could do something
 // with it: otherwise they go to stderr.
 OSTHREAD_EXPORT void set_finalizer_error_reporter(

@@ -20,6 +20,7 @@ struct Registry {
 Registry& instance() { return per_process<Registry>(); }
 
 thread_local ThreadCore* current_core = nullptr;
+constinit std::atomic<void (*)() noexcept> native_end{nullptr};
 
 }  // namespace
 
@@ -52,6 +53,13 @@ ThreadCore* current() noexcept { return current_core; }
 void set_current(ThreadCore* core) noexcept { current_core = core; }
 
 void native_begins() noexcept { instance().natives.fetch_add(1, std::memory_order_relaxed); }
+
+void set_native_end(void (*end)() noexcept) noexcept { native_end.store(end, std::memory_order_release); }
+
+void at_native_end() noexcept {
+  // Acquire and release: whatever it needs is there.
+  if (const auto end = native_end.load(std::memory_order_acquire)) end();
+}
 
 void native_ends() noexcept {
   Registry& registry = instance();

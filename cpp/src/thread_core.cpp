@@ -155,9 +155,11 @@ void ThreadCore::discard() noexcept {
       StopStage::request));
   stop_->close();
   publish(std::move(outcome), Status::stopped);
-  std::unique_ptr<Interpreter> dropped;  // after the lock: its finalizers may call anything
+  std::unique_ptr<Interpreter> dropped;  // both after the lock: they may call anything
+  Values args;
   const std::lock_guard lock(mutex_);
   dropped.swap(interpreter_);
+  args.swap(args_);
 }
 
 int ThreadCore::main(void* argument) {
@@ -166,6 +168,7 @@ int ThreadCore::main(void* argument) {
     self->run();
   }
   prepared_states::leave_one();
+  registry::at_native_end();
   registry::native_ends();
   return 0;
 }

@@ -7,6 +7,7 @@ terminated, as detached ones always are.
 from __future__ import annotations
 
 import atexit
+import opcode
 import sys
 import threading
 import time
@@ -35,8 +36,10 @@ def _ended_by_exception() -> bool:
     if trace is None:
         return False
     # Others note theirs there, too (code.InteractiveInterpreter, tkinter): but the outermost frame of an uncaught
-    # one is the program's, and it has ended where the exception left it.
-    return trace.tb_frame.f_back is None and trace.tb_frame.f_lasti == trace.tb_lasti
+    # one is the program's, and it has not ended by a return.
+    frame = trace.tb_frame
+    last = opcode.opname[frame.f_code.co_code[frame.f_lasti]]
+    return frame.f_back is None and not last.startswith("RETURN")
 
 
 def _end_threads() -> None:

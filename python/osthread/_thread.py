@@ -54,7 +54,7 @@ class _AtWork:
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
-            self._count -= 1
+            self._count = max(0, self._count - 1)  # 0 if it was forked in the block
             self._changed.notify_all()
 
     def wait(self) -> None:
@@ -473,9 +473,10 @@ class OSThread(_core.Thread):
             self._call_back()  # the thread comes too late for it
         if status == "suspended":
             self._discard()
+            self._call_back()
         elif status == "running" and not self._detached and self._policy() == "detach":
-            self.detach()
             self._dropped = True  # and kept all the same: this is not called again
+            self.detach()
         elif status == "running" and not self._detached:
             text = f"{self!r} was dropped while it was running, and is terminated"
             advice = "keep a reference to it, use 'with', or call detach()"
@@ -610,6 +611,7 @@ def _forget_parents() -> None:
         if future is not None and not future.done():
             future.renew_lock()
             thread._finish_future()
+        thread._done_callbacks = []  # they are called in the parent
     _detached.clear()
     _threads.clear()
 

@@ -441,3 +441,18 @@ thread = OSThread("while true do pcall(function() while true do end end) end", g
         script.wait_for(line)
         script.interrupt()
     assert "Fatal" not in script.finish().stderr
+
+
+def test_ctrl_c_in_what_a_state_prints_to_ends_its_code(start_script) -> None:
+    body = """
+def out(text):
+    started()
+    time.sleep(60)
+
+state = LuaState(stdout=out)
+try:
+    state.execute("while true do pcall(print, 'x') end")
+except KeyboardInterrupt:
+    say("interrupted")
+"""
+    assert press(start_script, body) == ["interrupted"]

@@ -456,3 +456,64 @@ def test_dropped_thread_that_is_detached_by_option_is_kept(gate, reports) -> Non
     del thread
     gate.open()
     assert "mine" in str(reports.wait()[0])
+
+
+@pytest.mark.parametrize("cycle", [False, True])
+def test_suspended_thread_that_goes_calls_its_callbacks(cycle: bool) -> None:
+    called: list[str] = []
+    thread = OSThread("return 1", suspended=True)
+    thread.add_done_callback(lambda t: called.append(t.status))
+    if cycle:
+        thread.me = thread  # type: ignore[attr-defined]
+    del thread
+    gc.collect()
+    assert called == ["stopped"]
+
+
+def test_discarded_thread_gives_back_its_arguments() -> None:
+    class Argument:
+        def __call__(self) -> None:
+            pass
+
+    argument = Argument()
+    gone = weakref.ref(argument)
+    thread = OSThread("return ...", argument, suspended=True)
+    thread.terminate()
+    del argument
+    gc.collect()
+    assert gone() is None
+
+
+def test_collector_comes_while_an_object_is_laid_out() -> None:
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for _ in range(20):
+            for base in (OSThread, osthread.LuaState):
+                made = type("Late", (base,), {})
+                assert "not made" in repr(made.__new__(made))
+    finally:
+        gc.set_threshold(*threshold)
+
+
+def test_results_fetched_by_many_threads_at_once() -> None:
+    """Converting them runs Python code, which may let others come in between."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            code = "local t = {} for i = 1, 100 do t[i] = 'caf\\233' .. i end return unpack(t)"
+            thread = OSThread(code, encoding="cp1252")
+            thread.join()
+            seen: list[tuple] = []
+            fetchers = [
+                threading.Thread(target=lambda t=thread, s=seen: s.append(t.results())) for _ in range(4)
+            ]
+            for fetcher in fetchers:
+                fetcher.start()
+            for fetcher in fetchers:
+                fetcher.join()
+            assert all(results == tuple(f"café{i}" for i in range(1, 101)) for results in seen)
+            assert len(seen) == 4
+    finally:
+        sys.setswitchinterval(before)

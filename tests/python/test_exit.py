@@ -281,3 +281,21 @@ t = start("require('osthread').sleep(0.05)")
 t.add_done_callback(lambda t: (time.sleep(1.5), print("called")))
 """
     assert run_script(script) == (0, "called\n", "")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "1 / 0",
+        "try:\n    1 / 0\nfinally:\n    pass",
+        "try:\n    1 / 0\nexcept ZeroDivisionError:\n    raise",
+        "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise",
+        "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError from error",
+        "with threading.Lock():\n    1 / 0",
+    ],
+)
+def test_uncaught_exception_however_it_leaves_the_program(end, run_script) -> None:
+    returncode, _, stderr = run_script(f"{HEAD}\nt = start({LOOP!r})\n{end}\n")
+    assert returncode == 1
+    assert "Error" in stderr
+    clean(stderr)

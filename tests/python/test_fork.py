@@ -348,3 +348,31 @@ in_child(child)
 print(future.done())
 """
     assert run_script(script) == (0, "True True\nchild 7\nFalse\n", "")
+
+
+def test_done_callbacks_are_the_parent_s(run_script) -> None:
+    script = f"""{HEAD}
+thread = start("while true do end", on_exit="terminate")
+thread.add_done_callback(lambda t: print("called", t.status, flush=True))
+
+def child():
+    global thread
+    del thread
+
+in_child(child)
+thread.terminate()
+"""
+    assert run_script(script) == (0, "child 7\ncalled stopped\n", "")
+
+
+def test_fork_in_a_done_callback(run_script) -> None:
+    script = f"""{HEAD}
+thread = OSThread("return 1")
+thread.join()
+pids = []
+thread.add_done_callback(lambda t: pids.append(os.fork()))
+if pids[0] == 0:
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]))
+"""
+    assert run_script(script) == (0, "7\n", "")
