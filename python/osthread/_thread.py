@@ -9,6 +9,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal
@@ -271,10 +272,10 @@ class OSThread(_core.Thread):
 
     def _call_back(self) -> None:
         """Calls the callbacks that are there; by the thread that has ended, or by one that comes too late."""
-        with self._future_lock:
-            callbacks, self._done_callbacks = self._done_callbacks, []
-        for function in callbacks:
-            with _callbacks_at_work:
+        with _callbacks_at_work:  # before they are taken: then the program's end sees them, there or at work
+            with self._future_lock:
+                callbacks, self._done_callbacks = self._done_callbacks, []
+            for function in callbacks:
                 try:
                     function(self)
                 except BaseException as error:
@@ -423,18 +424,15 @@ class OSThread(_core.Thread):
         """As ``with``, without blocking the loop."""
         loop = asyncio.get_running_loop()
         if error is None and not self._detached and self._policy() == "join" and self._status != "suspended":
-            fetched = self._fetched
-            end = asyncio.wrap_future(self.future)
+            # Not its future: that would have the error fetched.
+            ended = asyncio.Event()
+            self.add_done_callback(lambda _: _set_soon(loop, ended))
             try:
-                await asyncio.wait([end])
+                await ended.wait()
             except asyncio.CancelledError:
                 self.interrupt()
                 await loop.run_in_executor(None, self.terminate)
                 raise
-            finally:
-                if end.done() and not end.cancelled():
-                    end.exception()  # asyncio would say that nobody has asked for it
-                self._fetched = fetched
         await loop.run_in_executor(None, self.__exit__, kind, error, trace)
 
     def _policy(self) -> str:
@@ -514,6 +512,11 @@ class OSThread(_core.Thread):
 
     def __reduce__(self) -> Any:
         raise TypeError("an OSThread can't be pickled or copied: it is a running thread")
+
+
+def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop has been closed meanwhile: nobody waits
+        loop.call_soon_threadsafe(event.set)
 
 
 def _callers_level() -> int:

@@ -18,7 +18,7 @@ from osthread import LuaState, OSThread, run
 def say(*words):
     print(*words, flush=True)
 
-WAITS = {"join", "result", "exception", "execute", "call", "__exit__"}
+WAITS = {"join", "result", "exception", "execute", "call", "eval", "__getitem__", "close", "__exit__"}
 
 def waits():
     frame = sys._current_frames()[threading.main_thread().ident]
@@ -405,7 +405,7 @@ other = threading.Thread(target=lambda: state.execute("(...)()", lambda: (inside
 end = threading.Event()
 other.start()
 inside.wait(30)
-threading.Thread(target=lambda: (time.sleep(0.2), say("started"))).start()
+threading.Thread(target=started).start()
 try:
     {call}
 except KeyboardInterrupt:

@@ -1134,6 +1134,21 @@ def test_async_with_of_an_error_that_was_fetched_or_asked_for(
     assert caplog.text == ""
 
 
+def test_async_with_of_an_error_that_another_task_fetches_meanwhile(gate) -> None:
+    async def fetch(thread: OSThread) -> None:
+        with pytest.raises(osthread.LuaError, match="mine"):
+            await thread
+
+    async def main() -> None:
+        async with OSThread("(...)() error('mine')", gate) as thread:
+            fetcher = asyncio.create_task(fetch(thread))
+            await asyncio.sleep(0)  # it waits
+            asyncio.get_running_loop().call_soon(gate.open)  # once the block's end waits, too
+        await fetcher
+
+    asyncio.run(main())
+
+
 def test_async_with_logs_nothing_of_an_error_that_it_raises(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with OSThread("error('mine')"):
