@@ -72,6 +72,8 @@ void bind_process(py::module_& module) {
   host::set_finalizer_error_reporter(&report_finalizer_error);
   host::set_thread_end(&drop_thread_state);
   module.def("features", &describe_features);
+  module.def(
+      "set_signal", [](int number) { set_signal(number); }, py::arg("number"));
   module.def("note_ending", &note_ending, "From here on no thread of ours asks for the GIL.");
   module.def("after_fork", &forget_parents, "In a fork's child: starts anew.");
   module.def(

@@ -139,6 +139,8 @@ void bind_state(py::module_& module) {
       .def("_statistics", &statistics)
       .def(
           "_interrupt", [](Self<State> s) { return s->state->interrupt(); }, release)
+      .def(
+          "_kill", [](Self<State> s) { return s->state->kill(); }, release)
       .def("_close", &close)
       .def(
           "_closed", [](Self<State> s) { return s->state->closed(); }, release);

@@ -50,6 +50,20 @@ bool join(Self<Thread> thread, std::optional<double> timeout) {
   }
 }
 
+bool wait_held(Self<Thread> thread, double timeout) {
+  const Clock::time_point deadline = host::deadline_after(duration(timeout));
+  stand_before_sigint();
+  for (;;) {
+    host::Held held;
+    {
+      const GilRelease release;
+      held = host::wait_held(*thread->core, deadline);
+    }
+    if (held != host::Held::interrupted) return held == host::Held::yes;
+    look_at_signals();
+  }
+}
+
 std::string terminate(Self<Thread> thread, double grace) {
   thread->at_rest = false;
   std::exception_ptr raised;
@@ -209,6 +223,13 @@ void bind_thread(py::module_& module) {
           "_request_stop", [](Self<Thread> t) { return host::request_stop(*t->core); }, release)
       .def(
           "_interrupt", [](Self<Thread> t) { return host::interrupt(*t->core); }, release)
+      .def(
+          "_kill", [](Self<Thread> t) { return host::kill(*t->core); }, release)
+      .def(
+          "_pause", [](Self<Thread> t) { return host::pause(*t->core); }, release)
+      .def("_wait_held", &wait_held, py::arg("timeout"))
+      .def(
+          "_resume", [](Self<Thread> t) { return host::resume(*t->core); }, release)
       .def("_terminate", &terminate, py::arg("grace"))
       .def("_terminate_later",
            [](Self<Thread> t) {

@@ -43,7 +43,7 @@ void take_turn(lua_State* L, OutputTurn& turn) {
     Run* run = own_run(L);
     if (run) run->listen(&turn.free);
     const Waiter::Ticket ticket = turn.free.ticket();
-    const bool due = run && run->due_now(false);
+    const bool due = run && run->due_now(false) && !run->in_callback();
     if (!due && turn.taken.load(std::memory_order_relaxed)) turn.free.park(ticket, std::nullopt);
     if (run) run->listen(nullptr);
     if (due) run->check(L, false);
@@ -98,7 +98,10 @@ int print(lua_State* L) {
     if (i > 1) lua_pushliteral(L, "\t");
     lua_pushvalue(L, convert);
     lua_pushvalue(L, i);
-    lua_call(L, 1, 1);
+    {
+      const Run::Open open;  // tostring may be anybody's
+      lua_call(L, 1, 1);
+    }
     if (!lua_isstring(L, -1)) return luaL_error(L, "'tostring' must return a string to 'print'");
   }
   lua_pushliteral(L, "\n");
@@ -132,8 +135,18 @@ int os_exit(lua_State* L) {
   lua_settop(L, 1);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kExitValue);
   Run* run = own_run(L);
-  if (!run) return luaL_error(L, "os.exit: no chunk of this state is running");
+  if (!run || run->finalizing()) return luaL_error(L, "os.exit: no chunk of this state is running");
   run->exit(L);
+}
+
+// A hook of the script's own must not take the place of the one that stops it. Upvalue: the stock function.
+int set_hook(lua_State* L) {
+  const int count = lua_gettop(L);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, count, LUA_MULTRET);
+  Run::attend();
+  return lua_gettop(L);
 }
 
 // Upvalues: the stock loader (or package.loadlib), the package table, whether only the root of the name names
@@ -163,6 +176,7 @@ int load_c_module(lua_State* L) {
   }
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
+  const Run::Open open;
   lua_call(L, count, LUA_MULTRET);
   return lua_gettop(L);
 }
@@ -189,7 +203,10 @@ int limited_require(lua_State* L) {
     return luaL_error(L, "module '%s' not found: this state has only the modules it was given",
                       lua_tostring(L, 1));
   lua_pushvalue(L, 1);
-  lua_call(L, 1, 1);
+  {
+    const Run::Open open;  // the module's own code
+    lua_call(L, 1, 1);
+  }
   if (lua_isnil(L, -1)) lua_pushboolean(L, 1);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, -2);
@@ -212,6 +229,10 @@ int install_builtins(lua_State* L) {
   lua_getglobal(L, "os");
   lua_pushcfunction(L, os_exit);
   lua_setfield(L, -2, "exit");
+  lua_getglobal(L, "debug");
+  lua_getfield(L, -1, "sethook");
+  lua_pushcclosure(L, set_hook, 1);
+  lua_setfield(L, -2, "sethook");
   lua_getglobal(L, "package");
   const int package = lua_gettop(L);
   lua_getfield(L, package, "loaders");

@@ -47,6 +47,23 @@ void start(ThreadCore& core) { core.start(); }
 void discard(ThreadCore& core) noexcept { core.discard(); }
 bool request_stop(ThreadCore& core) noexcept { return core.request_stop(); }
 bool interrupt(ThreadCore& core) { return core.interrupt(); }
+bool kill(ThreadCore& core) { return core.kill(); }
+bool pause(ThreadCore& core) noexcept { return core.pause(); }
+bool resume(ThreadCore& core) noexcept { return core.resume(); }
+
+Held wait_held(ThreadCore& core, Clock::time_point deadline) noexcept {
+  switch (core.wait_held(deadline)) {
+    case ThreadCore::Held::yes:
+      return Held::yes;
+    case ThreadCore::Held::no:
+      return Held::no;
+    case ThreadCore::Held::timed_out:
+      return Held::timed_out;
+    case ThreadCore::Held::interrupted:
+      break;
+  }
+  return Held::interrupted;
+}
 Status terminate(ThreadCore& core, std::chrono::nanoseconds grace, const std::function<bool()>& look) {
   return core.terminate(grace, look);
 }

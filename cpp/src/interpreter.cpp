@@ -159,7 +159,7 @@ void Interpreter::set_global(const std::string& name, const Value& value) {
 
 std::vector<Object*> Interpreter::objects(const Values& held) const {
   std::unordered_map<Object*, std::uint32_t> holders;
-  for (Object* object : boxed_objects(vm_->state())) ++holders[object];
+  for (Object* object : boxed_objects(*vm_)) ++holders[object];
   std::unordered_set<const TableData*> seen;
   std::vector<const Value*> pending;
   for (const Value& value : held) pending.push_back(&value);
@@ -193,10 +193,20 @@ Value Interpreter::global(const std::string& name) {
   return values.front();
 }
 
-void Interpreter::relieve() {
+std::optional<Outcome> Interpreter::relieve(Stop& stop) {
   const MemoryQuota& quota = vm_->quota();
   const bool nearly_full = quota.limit() != 0 && quota.used() > quota.limit() - quota.limit() / 8;
-  if (quota.exceeded() || nearly_full) vm_->collect_all();
+  if (!quota.exceeded() && !nearly_full) return std::nullopt;
+  Run run(*vm_, stop, Run::Kind::finalizers);
+  if (run.call([](void* vm) { static_cast<Vm*>(vm)->collect_all(); }, vm_.get())) return std::nullopt;
+  return leave(run);
+}
+
+std::optional<Outcome> Interpreter::finalize(Stop& stop) {
+  if (left()) return std::nullopt;
+  Run run(*vm_, stop, Run::Kind::finalizers);
+  if (run.call([](void* vm) { static_cast<Vm*>(vm)->run_finalizers(); }, vm_.get())) return std::nullopt;
+  return leave(run);
 }
 
 void Interpreter::select(std::string_view name) {
@@ -263,6 +273,32 @@ Value Interpreter::compiled() {
   return function;
 }
 
+// The run has left the VM, from wherever it was.
+Outcome Interpreter::leave(const Run& run) {
+  Outcome outcome;
+  switch (run.left()) {
+    case Run::Left::by_overflow:
+      outcome.ending = Ending::failed;
+      outcome.error =
+          std::make_exception_ptr(LuaError({.message = "C stack overflow",
+                                            .frames = {},
+                                            .value = std::make_shared<const Value>("C stack overflow"),
+                                            .thread = name_}));
+      break;
+    case Run::Left::by_limit:
+      outcome.ending = Ending::stopped;
+      outcome.error = stopped_error({run.why(), StopStage::kill, run.limit()}, {});
+      break;
+    default:
+      outcome.ending = Ending::killed;
+      outcome.error = std::make_exception_ptr(
+          Killed({.message = "killed", .frames = {}, .value = nullptr, .thread = name_}, StopStage::kill));
+  }
+  vm_->error_frames = nullptr;
+  vm_->discard();
+  return outcome;
+}
+
 Interpreter::Cause Interpreter::cause_of(const Run& run) {
   if (run.raised()) return {run.why(), StopStage::interrupt, run.limit()};
   return {StopReason::interrupt, StopStage::request, {}};
@@ -289,9 +325,22 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
   vm_->error_frames = &frames;
   vm_->quota().reset_exceeded();
   lua_settop(L, 0);
-  Run run(L, stop);
+  Run run(*vm_, stop);
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
-  const int status = call_protected(L, args, expression_);
+  struct Call {
+    lua_State* L;
+    const Values* args;
+    bool expression;
+    int status;
+  } call{L, &args, expression_, 0};
+  const bool returned = run.call(
+      [](void* context) {
+        auto* c = static_cast<Call*>(context);
+        c->status = call_protected(c->L, *c->args, c->expression);
+      },
+      &call);
+  if (!returned) return leave(run);
+  const int status = call.status;
   outcome.frames = std::move(frames);
   vm_->error_frames = nullptr;
   if (run.exiting()) {
@@ -309,6 +358,7 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
   } else if (status != 0) {
     outcome.ending = Ending::failed;
     outcome.error = error_of(status, run, outcome);
+    if (run.left() != Run::Left::no) return leave(run);
   }
   run.finish();
   if (outcome.ending == Ending::finished) {
@@ -323,7 +373,7 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
   return outcome;
 }
 
-std::exception_ptr Interpreter::error_of(int status, const Run& run, Outcome& outcome) {
+std::exception_ptr Interpreter::error_of(int status, Run& run, Outcome& outcome) {
   lua_State* L = vm_->state();
   const int index = lua_gettop(L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kStop);
@@ -370,7 +420,18 @@ std::exception_ptr Interpreter::error_of(int status, const Run& run, Outcome& ou
     if (!unconvertible.empty()) details.message += " " + unconvertible;
     lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kText);
     lua_pushvalue(L, index);
-    if (lua_pcall(L, 1, 1, 0) == 0 && lua_type(L, -1) == LUA_TSTRING) {
+    struct Call {
+      lua_State* L;
+      int status;
+    } call{L, 0};
+    const bool returned = run.call(
+        [](void* context) {
+          auto* c = static_cast<Call*>(context);
+          c->status = lua_pcall(c->L, 1, 1, 0);
+        },
+        &call);
+    if (!returned) return nullptr;
+    if (call.status == 0 && lua_type(L, -1) == LUA_TSTRING) {
       std::size_t size = 0;
       const char* text = lua_tolstring(L, -1, &size);
       details.message.assign(text, size);

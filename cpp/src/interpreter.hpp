@@ -6,6 +6,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "osthread/options.hpp"
@@ -15,7 +16,7 @@
 namespace osthread {
 
 // How a run ended.
-enum class Ending { finished, failed, stopped };
+enum class Ending { finished, failed, stopped, killed };
 
 struct Outcome {
   Ending ending = Ending::finished;
@@ -42,23 +43,30 @@ class Interpreter {
   Outcome run(const Values& args, Stop& stop);
 
   // Around a LuaState's calls: collects garbage if the memory limit was met or is near, so that the next call
-  // has room.
-  void relieve();
+  // has room. An outcome: it came to its end there (left() below).
+  std::optional<Outcome> relieve(Stop& stop);
+
+  // The end: runs the finalizers, so that files are flushed. An outcome: they had to be left. Only the
+  // destructor may follow.
+  std::optional<Outcome> finalize(Stop& stop);
+
+  // Whether a run has been left for good: then there is no state any more.
+  bool left() const noexcept { return vm_->discarded(); }
 
   Value global(const std::string& name);
   void set_global(const std::string& name, const Value& value);
   // The objects of the host that the state and `held` hold, and nobody else. The state must be at rest.
   std::vector<Object*> objects(const Values& held) const;
-  void run_finalizers() noexcept { vm_->run_finalizers(); }
   Vm& vm() noexcept { return *vm_; }
 
  private:
-  std::exception_ptr error_of(int status, const Run& run, Outcome& outcome);
+  std::exception_ptr error_of(int status, Run& run, Outcome& outcome);
   struct Cause {
     StopReason why = StopReason::interrupt;
     StopStage stage = StopStage::interrupt;
     std::chrono::nanoseconds limit{0};  // of a deadline
   };
+  Outcome leave(const Run& run);
   int line_of_error(const std::string& source);
   static Cause cause_of(const Run& run);
   std::exception_ptr stopped_error(const Cause& cause, std::vector<Frame> frames) const;

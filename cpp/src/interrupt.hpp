@@ -30,4 +30,14 @@ void poke(Target target) noexcept;
 // The signal's number, 0 where there is none.
 int signal_number() noexcept;
 
+// Chooses another, or none (0), before the first thread is made reachable. std::logic_error if it is too
+// late, std::invalid_argument if it is none that can be had.
+void set_signal(int number);
+
+// Whether poke() reaches code that neither allocates nor waits.
+bool reaches_running_code() noexcept;
+
+// In a thread that has left a signal handler by another way than its end.
+void let_signals_through() noexcept;
+
 }  // namespace osthread::interrupt

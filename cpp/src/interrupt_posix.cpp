@@ -3,18 +3,21 @@
 
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 
 #include "fork.hpp"
 #include "interrupt.hpp"
+#include "program_counter.hpp"
 #include "run.hpp"
+#include "stack_guard.hpp"
 
 namespace osthread::interrupt {
 namespace {
-
-// SIGURG: ignored by default, so a stray one harms nobody, and hardly used (Go's runtime chose it for that,
-// too).
-constexpr int kSignal = SIGURG;
 
 using Handler = void (*)(int, siginfo_t*, void*);
 
@@ -31,9 +34,33 @@ struct Installing {
 constinit std::atomic<Handler> chained{nullptr};  // the handler that was there before ours
 static_assert(std::atomic<Handler>::is_always_lock_free, "a signal handler reads it");
 
+// Of those that a program may use as it likes; the others have a meaning for the kernel or for C.
+bool is_usable(int number) noexcept {
+  for (const int usable : {SIGURG, SIGUSR1, SIGUSR2, SIGWINCH, SIGIO})
+    if (number == usable) return true;
+#ifdef SIGRTMIN
+  return number >= SIGRTMIN && number <= SIGRTMAX;
+#else
+  return false;
+#endif
+}
+
+// SIGURG: ignored by default, so a stray one harms nobody, and hardly used (Go's runtime chose it for that,
+// too). The environment is read once, when the library is loaded: later, somebody may be changing it.
+int first_choice() noexcept {
+  const char* text = std::getenv("OSTHREAD_SIGNAL");
+  if (!text) return SIGURG;
+  int number = -1;
+  const auto [end, error] = std::from_chars(text, text + std::strlen(text), number);
+  const bool good = error == std::errc() && *end == '\0' && (number == 0 || is_usable(number));
+  return good ? number : SIGURG;
+}
+
+std::atomic<int> chosen{first_choice()};
+std::atomic<bool> taken{false};
+
 void on_signal(int number, siginfo_t* info, void* context) {
   const int saved = errno;
-  Run::attend();
   // Acquire: pairs with the store in install(), which had the handler's own state written before it.
   const Handler before = chained.load(std::memory_order_acquire);
   if (before && !chaining) {
@@ -41,29 +68,30 @@ void on_signal(int number, siginfo_t* info, void* context) {
     before(number, info, context);
     chaining = false;
   }
+  Run::on_signal(program_counter(context), stack_pointer(context));  // last, as it may not return
   errno = saved;
 }
 
-bool installed() noexcept {
+bool installed(int number) noexcept {
   struct sigaction now {};
-  return sigaction(kSignal, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
+  return sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
          now.sa_sigaction == on_signal;
 }
 
 // Somebody may have put a handler over ours since (Python's signal.signal does): then ours goes in front of
 // it again.
-void install() {
-  if (installed()) return;
+void install(int number) {
+  if (installed(number)) return;
   const std::lock_guard lock(per_process<Installing>().mutex);
-  if (installed()) return;
+  if (installed(number)) return;
   struct sigaction ours {};
   struct sigaction before {};
   ours.sa_sigaction = on_signal;
-  // ONSTACK: another runtime's thread may take the signal on a small stack. No RESTART: system calls shall
-  // return.
+  // ONSTACK: another runtime's thread may take the signal on a small stack, and one of ours on a full one. No
+  // RESTART: system calls shall return.
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&ours.sa_mask);
-  sigaction(kSignal, nullptr, &before);
+  sigaction(number, nullptr, &before);
   const bool chains =
       (before.sa_flags & SA_SIGINFO) || (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN);
   // A handler without SA_SIGINFO ignores the further arguments, by every calling convention we run on.
@@ -72,7 +100,7 @@ void install() {
                     ? before.sa_sigaction
                     : reinterpret_cast<Handler>(reinterpret_cast<void (*)()>(before.sa_handler)),
                 std::memory_order_release);
-  sigaction(kSignal, &ours, nullptr);
+  sigaction(number, &ours, nullptr);
 }
 
 thread_local bool reachable = false;
@@ -81,23 +109,52 @@ thread_local bool reachable = false;
 
 Target this_thread() {
   if (!reachable) {
-    install();
-    sigset_t ours;
-    sigemptyset(&ours);
-    sigaddset(&ours, kSignal);
-    // It stays open after the run: to the thread, the signal then does nothing, and closing it would cost
-    // each LuaState call two system calls.
-    pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
+    taken.store(true, std::memory_order_relaxed);
+    stack_guard::watch_this_thread();
+    if (const int number = signal_number()) {
+      install(number);
+      sigset_t ours;
+      sigemptyset(&ours);
+      sigaddset(&ours, number);
+      // It stays open after the run: to the thread, the signal then does nothing, and closing it would cost
+      // each LuaState call two system calls.
+      pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
+    }
     reachable = true;
   }
   return {static_cast<std::uintptr_t>(pthread_self()), Run::slot()};
 }
 
 void poke(Target target) noexcept {
-  install();
-  pthread_kill(static_cast<pthread_t>(target.thread), kSignal);
+  const int number = signal_number();
+  if (number == 0) return;
+  install(number);
+  pthread_kill(static_cast<pthread_t>(target.thread), number);
 }
 
-int signal_number() noexcept { return kSignal; }
+int signal_number() noexcept { return chosen.load(std::memory_order_relaxed); }
+
+bool reaches_running_code() noexcept { return signal_number() != 0; }
+
+void set_signal(int number) {
+  if (number != 0 && !is_usable(number))
+    throw std::invalid_argument(
+        "signal " + std::to_string(number) +
+        " can't be taken: SIGURG, SIGUSR1, SIGUSR2, SIGWINCH, SIGIO and the real-time "
+        "signals can, and 0, for none");
+  if (taken.load(std::memory_order_relaxed) && number != signal_number())
+    throw std::logic_error(
+        "the signal is chosen before the first OSThread or LuaState runs: one has been running");
+  chosen.store(number, std::memory_order_relaxed);
+}
+
+void let_signals_through() noexcept {
+  sigset_t held;
+  sigemptyset(&held);
+  if (const int number = signal_number()) sigaddset(&held, number);
+  sigaddset(&held, SIGSEGV);
+  sigaddset(&held, SIGBUS);  // macOS's for a guard page
+  pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
+}
 
 }  // namespace osthread::interrupt

@@ -1,5 +1,7 @@
 #include <windows.h>
 
+#include <stdexcept>
+
 #include "interrupt.hpp"
 #include "run.hpp"
 
@@ -42,5 +44,13 @@ void poke(Target target) noexcept {
 }
 
 int signal_number() noexcept { return 0; }
+
+void set_signal(int number) {
+  if (number != 0)
+    throw std::invalid_argument("there are no signals on Windows: threads are reached without");
+}
+
+bool reaches_running_code() noexcept { return true; }
+void let_signals_through() noexcept {}
 
 }  // namespace osthread::interrupt

@@ -54,6 +54,7 @@ int sleep(lua_State* L) {
     run->listen(nullptr);
     if (over) return 0;
     if (due) run->check(L, true);  // it may raise, so nothing is left open here
+    if (run->in_callback() && run->stop_due()) return 0;
   }
 }
 

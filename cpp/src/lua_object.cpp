@@ -1,22 +1,56 @@
 #include "lua_object.hpp"
 
 #include <memory>
+#include <new>
 #include <stdexcept>
 
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
-#include "state_end.h"
 
 namespace osthread {
 namespace {
 
-Object* boxed(lua_State* L, int index) noexcept { return *static_cast<Object**>(lua_touserdata(L, index)); }
+// What a userdata stands for. Linked to the others of its state, so that all are given back when the state
+// goes without running its finalizers. Not in the userdata itself, whose memory a script can have collected
+// without its __gc (debug.setmetatable).
+struct Handle {
+  Object* object;
+  Handle* previous;
+  Handle* next;
+};
+
+void link(Vm& vm, Handle* handle) noexcept {
+  auto* first = static_cast<Handle*>(vm.handles);
+  handle->next = first;
+  if (first) first->previous = handle;
+  vm.handles = handle;
+}
+
+void drop(Vm& vm, Handle* handle) noexcept {
+  if (handle->previous)
+    handle->previous->next = handle->next;
+  else
+    vm.handles = handle->next;
+  if (handle->next) handle->next->previous = handle->previous;
+  Object* object = handle->object;
+  delete handle;
+  object->release();  // last: it may run anything
+}
+
+void drop_all(Vm& vm) noexcept {
+  while (vm.handles) drop(vm, static_cast<Handle*>(vm.handles));
+}
+
+Object* boxed(lua_State* L, int index) noexcept {
+  const Handle* handle = *static_cast<Handle**>(lua_touserdata(L, index));
+  return handle ? handle->object : nullptr;
+}
 
 int release_object(lua_State* L) {
-  auto** box = static_cast<Object**>(lua_touserdata(L, 1));
-  if (Object* object = *box) {
+  auto** box = static_cast<Handle**>(lua_touserdata(L, 1));
+  if (Handle* handle = *box) {
     *box = nullptr;
-    object->release();
+    drop(Vm::of(L), handle);
   }
   return 0;
 }
@@ -60,12 +94,15 @@ int same_object(lua_State* L) {
 }
 
 void push_box(lua_State* L, Object* object) {
-  auto** box = static_cast<Object**>(lua_newuserdata(L, sizeof(Object*)));
+  auto** box = static_cast<Handle**>(lua_newuserdata(L, sizeof(Handle*)));
   *box = nullptr;  // no count yet: if setting the metatable raised, nothing would give it back
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kObject);
   lua_setmetatable(L, -2);
+  auto* handle = new (std::nothrow) Handle{object, nullptr, nullptr};
+  if (!handle) luaL_error(L, "not enough memory");
   object->retain();
-  *box = object;
+  link(Vm::of(L), handle);
+  *box = handle;
 }
 
 }  // namespace
@@ -83,6 +120,7 @@ int install_objects(lua_State* L) {
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kObject);
+  Vm::of(L).drop_handles = drop_all;
   return 0;
 }
 
@@ -105,23 +143,11 @@ Object* object_at(lua_State* L, int index) noexcept {
   return ours ? boxed(L, index) : nullptr;
 }
 
-std::vector<Object*> boxed_objects(lua_State* L) {
-  struct Found {
-    const void* metatable;
-    std::vector<Object*> objects;
-  } found;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kObject);
-  found.metatable = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  osthread_each_userdata(
-      L,
-      [](void* userdata, const void* metatable, void* context) {
-        auto& to = *static_cast<Found*>(context);
-        if (metatable != to.metatable) return;
-        if (Object* object = *static_cast<Object**>(userdata)) to.objects.push_back(object);
-      },
-      &found);
-  return std::move(found.objects);
+std::vector<Object*> boxed_objects(const Vm& vm) {
+  std::vector<Object*> objects;
+  for (const auto* handle = static_cast<const Handle*>(vm.handles); handle; handle = handle->next)
+    objects.push_back(handle->object);
+  return objects;
 }
 
 }  // namespace osthread

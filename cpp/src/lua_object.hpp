@@ -3,6 +3,7 @@
 
 #include "lua_headers.hpp"
 #include "osthread/value.hpp"
+#include "vm.hpp"
 
 namespace osthread {
 
@@ -16,6 +17,6 @@ void push_object(lua_State* L, Object* object);
 Object* object_at(lua_State* L, int index) noexcept;
 
 // The objects behind all handles that the state holds, one for each handle. The state must be at rest.
-std::vector<Object*> boxed_objects(lua_State* L);
+std::vector<Object*> boxed_objects(const Vm& vm);
 
 }  // namespace osthread

@@ -28,6 +28,7 @@ class LuaState::Impl {
   ~Impl() {
     const bool inherited = generation_ != fork_generation();
     if (turns_ != 0 && (inherited || left_in_use())) (void)interpreter_.release();
+    if (interpreter_ && !inherited) (void)finalize();
     if (inherited) (void)locks_.release();
   }
 
@@ -64,7 +65,7 @@ class LuaState::Impl {
   class Turn {
    public:
     explicit Turn(Impl& impl) : impl_(impl), lock_(impl.locks().calls) {
-      if (!impl.interpreter_) throw std::logic_error("this LuaState is closed");
+      if (!impl.interpreter_) throw std::logic_error("this LuaState is closed" + impl.closed_because_);
       if (impl.left_in_use()) throw std::logic_error("this LuaState was in the middle of a call at the fork");
       impl.taken_in_ = impl.generation_;
       ++impl.turns_;
@@ -84,27 +85,26 @@ class LuaState::Impl {
     if (running_)
       throw std::logic_error(
           "this LuaState is running: a function that it calls can't run code in it; use another LuaState");
-    interpreter_->relieve();
-    const std::shared_ptr<Stop>& stop = locks_->stop;
-    stop->open();
-    struct Running {
-      Impl& impl;
-      explicit Running(Impl& i) : impl(i) { impl.running_ = true; }
-      ~Running() {
-        impl.locks_->stop->clear_deadline();
-        impl.locks_->stop->close();
-        impl.running_ = false;
-        impl.interpreter_->relieve();
-      }
-    };
     Outcome outcome;
     {
       const Running running(*this);
-      stop->bind(interrupt::this_thread());
-      if (stop->reason() != StopReason::none) keep_asking(stop);  // asked while there was nobody to poke
-      if (const auto limit = time_limit()) bound_time(stop, *limit);
-      select(*interpreter_);
-      outcome = interpreter_->run(args, *stop);
+      Stop& stop = *locks_->stop;
+      std::exception_ptr refused;
+      std::optional<Outcome> left = interpreter_->relieve(stop);
+      try {
+        if (!left) {
+          select(*interpreter_);
+          outcome = interpreter_->run(args, stop);
+        }
+      } catch (const std::exception&) {
+        refused = std::current_exception();
+      }
+      if (!interpreter_->left()) left = interpreter_->relieve(stop);
+      if (left) outcome = std::move(*left);
+      if (interpreter_->left())
+        note_left(outcome);
+      else if (refused)
+        std::rethrow_exception(refused);
     }
     {
       const std::lock_guard settings(locks_->settings);
@@ -112,6 +112,54 @@ class LuaState::Impl {
     }
     if (outcome.error) std::rethrow_exception(outcome.error);
     return std::move(outcome.results);
+  }
+
+  // While one lives, there is something to stop; within the time limit. Of a Turn.
+  class Running {
+   public:
+    explicit Running(Impl& impl) : impl_(impl), stop_(impl.locks_->stop) {
+      stop_->open();
+      impl.running_ = true;
+      try {
+        stop_->bind(interrupt::this_thread());
+        if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
+        if (const auto limit = impl.time_limit()) bound_time(stop_, *limit);
+      } catch (...) {
+        end();
+        throw;
+      }
+    }
+    ~Running() { end(); }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+   private:
+    void end() noexcept {
+      stop_->clear_deadline();
+      stop_->close();
+      impl_.running_ = false;
+    }
+
+    Impl& impl_;
+    const std::shared_ptr<Stop> stop_;
+  };
+
+  // The state has gone: from here on this LuaState is closed.
+  void note_left(const Outcome& outcome) {
+    std::unique_ptr<Interpreter> gone;  // dropped after the lock
+    const std::lock_guard lock(locks_->settings);
+    closed_because_ = outcome.ending == Ending::killed    ? ": kill() ended it"
+                      : outcome.ending == Ending::stopped ? ": only a kill could enforce its time limit"
+                                                          : ": its C stack overflowed";
+    gone.swap(interpreter_);
+  }
+
+  // Runs the finalizers: what ended them, if they had to be left.
+  std::exception_ptr finalize() {
+    const Running running(*this);
+    locks_->stop->begin_finalizers();
+    const std::optional<Outcome> left = interpreter_->finalize(*locks_->stop);
+    return left ? left->error : nullptr;
   }
 
   std::optional<std::chrono::nanoseconds> time_limit() {
@@ -124,6 +172,7 @@ class LuaState::Impl {
   int turns_ = 0;
   std::optional<std::chrono::nanoseconds> time_limit_;
   bool running_ = false;
+  std::string closed_because_;  // of the turns
   std::unique_ptr<Locks> locks_;
   std::unique_ptr<Interpreter> interpreter_;
   std::vector<Frame> last_frames_;
@@ -176,6 +225,12 @@ std::optional<std::chrono::nanoseconds> LuaState::time_limit() const { return im
 
 bool LuaState::interrupt() { return ask_to_stop(impl_->locks().stop); }
 
+bool LuaState::kill() {
+  if (!Run::can_be_left())
+    throw std::runtime_error("kill() can't be had in this build: see osthread.features(); use interrupt()");
+  return kill_now(impl_->locks().stop);
+}
+
 StateStatistics LuaState::statistics() const {
   const std::lock_guard lock(impl_->locks().settings);
   if (!impl_->interpreter_) return {};
@@ -198,10 +253,14 @@ void LuaState::close() {
   }
   if (impl_->running_)
     throw std::logic_error("this LuaState is running: a function that it calls can't close it");
-  const Impl::Turn turn(*impl_);
-  impl_->interpreter_->run_finalizers();
-  const std::lock_guard lock(impl_->locks().settings);
-  closed.swap(impl_->interpreter_);
+  std::exception_ptr overrun;
+  {
+    const Impl::Turn turn(*impl_);
+    overrun = impl_->finalize();
+    const std::lock_guard lock(impl_->locks().settings);
+    closed.swap(impl_->interpreter_);
+  }
+  if (overrun) std::rethrow_exception(overrun);
 }
 
 std::vector<Object*> host::objects_of(const LuaState& state) {

@@ -7,6 +7,7 @@
 #include "lua_reader.hpp"
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
+#include "run.hpp"
 
 namespace osthread {
 namespace {
@@ -177,8 +178,12 @@ struct Call {
 int invoke(lua_State* L) {
   const Call* call = static_cast<const Call*>(Vm::of(L).conversion);
   const Values* args = call->args;
+  const Run::Open open;  // here the run is at home
   if (call->expression) lua_call(L, 0, 1);
-  push_values(L, *args);
+  {
+    const Run::Shield shield;
+    push_values(L, *args);
+  }
   lua_call(L, static_cast<int>(args->size()), LUA_MULTRET);
   return lua_gettop(L);
 }
@@ -200,7 +205,10 @@ int on_error(lua_State* L) {
   return 1;
 }
 
-int text_of(lua_State* L) { return luaL_callmeta(L, 1, "__tostring"); }
+int text_of(lua_State* L) {
+  const Run::Open open;
+  return luaL_callmeta(L, 1, "__tostring");
+}
 
 int stop_text(lua_State* L) {
   lua_pushliteral(L, "stopped");

@@ -48,7 +48,7 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
 void MemoryQuota::lift() noexcept {
   if (ceiling_ == SIZE_MAX) return;
   half_ = SIZE_MAX;
-  mark_ = 0;
+  mark_.store(0, std::memory_order_relaxed);
   const std::size_t now = std::max(used_.load(std::memory_order_relaxed), ceiling_);
   ceiling_ = now > SIZE_MAX - kFloor ? SIZE_MAX : now + kFloor;
 }
@@ -56,7 +56,7 @@ void MemoryQuota::lift() noexcept {
 void MemoryQuota::restore() noexcept {
   ceiling_ = limit_ == 0 || limit_ > SIZE_MAX - base_ ? SIZE_MAX : base_ + limit_;
   half_ = due_ = ceiling_ == SIZE_MAX ? SIZE_MAX : base_ + limit_ / 2;
-  mark_ = 0;
+  mark_.store(0, std::memory_order_relaxed);
 }
 
 void MemoryQuota::hurry_collector(std::size_t used) noexcept {
@@ -84,7 +84,8 @@ std::size_t MemoryQuota::peak() const noexcept {
 void* MemoryQuota::allocate(void* self, void* block, std::size_t old_size, std::size_t new_size) {
   auto* quota = static_cast<MemoryQuota*>(self);
   const std::size_t used = quota->used_.load(std::memory_order_relaxed) - old_size + new_size;
-  if (used > quota->mark_ || old_size >= kLarge || new_size >= kLarge) [[unlikely]]
+  if (used > quota->mark_.load(std::memory_order_relaxed) || old_size >= kLarge || new_size >= kLarge)
+      [[unlikely]]
     return quota->reallocate(block, old_size, new_size);
   void* result = quota->original_(quota->arena_, block, old_size, new_size);
   if (result || new_size == 0) quota->used_.store(used, std::memory_order_relaxed);
@@ -112,7 +113,13 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
     hurry_collector(used);
   else
     due_ = half_;
-  mark_ = collecting_ || due_ != half_ ? 0 : std::min(peak_.load(std::memory_order_relaxed), half_);
+  mark_.store(collecting_ || due_ != half_ ? 0 : std::min(peak_.load(std::memory_order_relaxed), half_),
+              std::memory_order_relaxed);
+  // Last, as it may not return. What is asked for between the store and this is seen the next time.
+  if (looking_.load(std::memory_order_relaxed) && look_) {
+    looking_.store(false, std::memory_order_relaxed);
+    look_(*this);
+  }
   return result;
 }
 
@@ -168,6 +175,11 @@ void MemoryQuota::link(Header* header, std::size_t size) noexcept {
 void MemoryQuota::unlink(Header* header) noexcept {
   (header->previous ? header->previous->next : large_) = header->next;
   if (header->next) header->next->previous = header->previous;
+}
+
+void MemoryQuota::look_soon() noexcept {
+  looking_.store(true, std::memory_order_relaxed);
+  mark_.store(0, std::memory_order_relaxed);
 }
 
 void MemoryQuota::free_large_blocks() noexcept {

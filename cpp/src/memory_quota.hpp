@@ -44,6 +44,11 @@ class MemoryQuota {
   bool exceeded() const noexcept { return exceeded_; }
   void reset_exceeded() noexcept { exceeded_ = false; }
 
+  // Has `look` called, once, when the state next allocates: on its thread, by whatever part of LuaJIT needs
+  // the memory. From any thread, and async-signal-safe.
+  void look_soon() noexcept;
+  void set_look(void (*look)(MemoryQuota&)) noexcept { look_ = look; }
+
   // Frees the large blocks; with the arena's end everything of the state is then gone.
   void free_large_blocks() noexcept;
   void* arena() const noexcept { return arena_; }
@@ -78,7 +83,10 @@ class MemoryQuota {
   // half of what that left free is.
   std::size_t half_ = SIZE_MAX;
   std::size_t due_ = SIZE_MAX;
-  std::size_t mark_ = 0;     // up to here there is nothing to see to: no new peak, no collection due
+  // Up to here there is nothing to see to: no new peak, no collection due, nobody who wants look_ called.
+  std::atomic<std::size_t> mark_{0};
+  std::atomic<bool> looking_{false};
+  void (*look_)(MemoryQuota&) = nullptr;
   bool collecting_ = false;  // asked for, and not done yet
   unsigned pace_ = 0;        // what the collector goes back to
   lua_State* state_ = nullptr;

@@ -137,6 +137,9 @@ bool OSThread::is_alive() const noexcept {
 
 bool OSThread::request_stop() noexcept { return core_ && core_->request_stop(); }
 bool OSThread::interrupt() { return get().interrupt(); }
+bool OSThread::kill() { return get().kill(); }
+bool OSThread::pause() { return get().pause(); }
+bool OSThread::resume() { return get().resume(); }
 
 Status OSThread::terminate(std::optional<std::chrono::nanoseconds> grace) {
   return get().terminate(grace.value_or(core_->options().grace));
@@ -160,6 +163,8 @@ std::uint64_t OSThread::native_id() const { return get().native_id(); }
 std::uintptr_t OSThread::native_handle() const noexcept { return ident(); }
 void OSThread::on_end(std::function<void()> callback) { get().on_end(std::move(callback)); }
 
+void set_signal(int number) { interrupt::set_signal(number); }
+
 Features features() {
 #ifdef _WIN32
   constexpr const char* kPlatform = "windows";
@@ -170,8 +175,8 @@ Features features() {
 #endif
   // Only the bundled LuaJIT is known to look at hooks in compiled code.
   return {.luajit = LUAJIT_VERSION,
-          .interrupts_compiled_loops = osthread_has_arena() != 0,
-          .kill = false,
+          .interrupts_compiled_loops = osthread_has_arena() != 0 && interrupt::reaches_running_code(),
+          .kill = Run::can_be_left(),
           .signal = interrupt::signal_number(),
           .platform = kPlatform};
 }

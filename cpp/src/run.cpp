@@ -1,7 +1,13 @@
 #include "run.hpp"
 
+#include <algorithm>
+#include <utility>
+
+#include "c_stack.h"
+#include "callback.h"
 #include "frames.hpp"
 #include "registry_slots.hpp"
+#include "safe_point.h"
 #include "state_end.h"
 
 namespace osthread {
@@ -23,11 +29,19 @@ Clock::time_point at_ns(std::int64_t ns) noexcept {
   return Clock::time_point(std::chrono::duration_cast<Clock::duration>(std::chrono::nanoseconds(ns)));
 }
 
+Clock::time_point later(Clock::time_point time, std::chrono::nanoseconds by) noexcept {
+  return by > Clock::time_point::max() - time ? Clock::time_point::max() : time + by;
+}
+
 }  // namespace
 
 void Stop::open() noexcept {
   const std::lock_guard lock(mutex_);
   open_ = true;
+  finalizing_.store(false, std::memory_order_relaxed);
+  leave_.store(Leave::no, std::memory_order_relaxed);
+  heard_.store(0, std::memory_order_relaxed);
+  paused_.store(false, std::memory_order_relaxed);
   reason_.store(StopReason::none, std::memory_order_relaxed);
   requested_.store(false, std::memory_order_relaxed);
   raised_at_.store(0, std::memory_order_relaxed);
@@ -43,10 +57,16 @@ void Stop::unbind() noexcept {
   target_.reset();
 }
 
+void Stop::take_signals(bool taken) noexcept {
+  const std::lock_guard lock(mutex_);
+  finalizing_.store(!taken, std::memory_order_relaxed);
+}
+
 void Stop::close() noexcept {
   const std::lock_guard lock(mutex_);
   open_ = false;
   target_.reset();
+  if (paused_.exchange(false, std::memory_order_acq_rel)) holding_.wake_all();
   if (inspection_) {
     inspection_->done.store(true, std::memory_order_release);
     inspection_->waiter.wake_all();
@@ -59,6 +79,7 @@ bool Stop::request() noexcept {
   if (!open_) return false;
   asked_.fetch_add(1, std::memory_order_relaxed);
   const bool first = !requested_.exchange(true, std::memory_order_relaxed);
+  if (paused_.exchange(false, std::memory_order_acq_rel)) holding_.wake_all();
   wake();
   return first;
 }
@@ -70,9 +91,38 @@ bool Stop::ask(StopReason reason) noexcept {
   return true;
 }
 
+bool Stop::kill() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!open_ || !Run::can_be_left() || leave() == Leave::killed) return false;
+  note_asked(StopReason::interrupt);  // for what can't leave at once: it is told that it is being stopped
+  leave_since_ = Clock::now();
+  leave_.store(Leave::killed, std::memory_order_release);
+  deliver_locked();
+  return true;
+}
+
+bool Stop::pause() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!open_ || finalizing_ || reason() != StopReason::none || requested()) return false;
+  if (paused_.exchange(true, std::memory_order_acq_rel)) return false;
+  deliver_locked();
+  return true;
+}
+
+bool Stop::resume() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!paused_.exchange(false, std::memory_order_acq_rel)) return false;
+  wake();
+  holding_.wake_all();
+  return true;
+}
+
 bool Stop::note_asked(StopReason reason) noexcept {
   asked_.fetch_add(1, std::memory_order_relaxed);
+  if (paused_.exchange(false, std::memory_order_acq_rel)) holding_.wake_all();
   StopReason none = StopReason::none;
+  if (reason_.load(std::memory_order_relaxed) == StopReason::none)
+    asked_at_.store(now_ns(), std::memory_order_relaxed);
   return reason_.compare_exchange_strong(none, reason, std::memory_order_release, std::memory_order_relaxed);
 }
 
@@ -82,14 +132,56 @@ std::optional<Clock::time_point> Stop::deliver() noexcept {
 }
 
 std::optional<Clock::time_point> Stop::deliver_locked() noexcept {
-  if (!open_ || !target_ || reason() == StopReason::none) return std::nullopt;
+  if (!open_ || !target_) return std::nullopt;
   const Clock::time_point now = Clock::now();
-  if (const std::int64_t raised = raised_at_.load(std::memory_order_relaxed)) {
-    const Clock::time_point relentless = at_ns(raised) + grace_;
-    if (now < relentless) return relentless;
+  if (reason() == StopReason::none) {
+    if (!paused_.load(std::memory_order_relaxed) || held()) return std::nullopt;
+    poke();
+    return now + kAskAgain;
   }
+  const Clock::time_point leaving = leaving_at();
+  if (leave() == Leave::no && now >= leaving) {
+    leave_since_ = now;
+    leave_.store(Leave::limit, std::memory_order_release);
+  }
+  if (leave() != Leave::no) {
+    poke();
+    // Most leave at once. One that does not is in code of others, which so many signals would only hinder.
+    return now + (now - leave_since_ < 10 * kAskAgain ? kLeaveAgain : kAskAgain);
+  }
+  if (finalizing_) {
+    wake();
+    if (leaving == Clock::time_point::max()) return std::nullopt;
+    return leaving;
+  }
+  const std::optional<Clock::time_point> relentless = relentless_at();
+  if (relentless && now < *relentless) return std::min(*relentless, leaving);
   poke();
-  return now + kAskAgain;
+  return std::min(now + kAskAgain, leaving);
+}
+
+std::optional<Clock::time_point> Stop::relentless_at() const noexcept {
+  const std::int64_t raised = raised_at_.load(std::memory_order_relaxed);
+  if (raised == 0) return std::nullopt;
+  return later(at_ns(raised), grace_);
+}
+
+Clock::time_point Stop::answered_by(std::chrono::nanoseconds grace) const noexcept {
+  // The first time may have been the last moment of a thread's turn on a CPU, the second the first of its
+  // next.
+  constexpr int kEnough = 3;
+  const std::chrono::nanoseconds time = std::max<std::chrono::nanoseconds>(grace, kAnswer);
+  const Clock::time_point asked = at_ns(asked_at_.load(std::memory_order_relaxed));
+  if (finalizing_) return later(asked, time);  // it is not interrupted at all
+  if (heard_.load(std::memory_order_acquire) < kEnough) return later(later(asked, time), kBusyMachine);
+  return later(at_ns(heard_at_.load(std::memory_order_relaxed)), time);
+}
+
+// A time limit holds whatever the code does; an interrupt alone goes on asking.
+Clock::time_point Stop::leaving_at() const noexcept {
+  if (reason() != StopReason::deadline || !Run::can_be_left()) return Clock::time_point::max();
+  const std::optional<Clock::time_point> relentless = relentless_at();
+  return relentless ? later(*relentless, kUnwinding) : answered_by(grace_);
 }
 
 void Stop::park_on(Waiter* other) noexcept {
@@ -105,6 +197,12 @@ void Stop::wake() noexcept {
 void Stop::poke() noexcept {
   wake();
   if (target_) interrupt::poke(*target_);
+  if (quota_) quota_->look_soon();
+}
+
+void Stop::reach_through(MemoryQuota* quota) noexcept {
+  const std::lock_guard lock(mutex_);
+  quota_ = quota;
 }
 
 bool Stop::set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept {
@@ -175,8 +273,12 @@ void Stop::serve_inspection(lua_State* L) noexcept {
   inspection_.reset();
 }
 
-Run::Run(lua_State* L, Stop& stop) noexcept : L_(L), stop_(stop), outer_(this_slot.innermost) {
-  open_.store(true, std::memory_order_relaxed);
+Run::Run(Vm& vm, Stop& stop, Kind kind) noexcept
+    : vm_(vm), L_(vm.state()), stop_(stop), outer_(this_slot.innermost), kind_(kind) {
+  vm.quota().set_look(&Run::look);
+  if (!interrupt::reaches_running_code()) stop_.reach_through(&vm.quota());
+  warned_ = kind == Kind::finalizers;  // a hook would not help
+  open_.store(kind == Kind::chunk, std::memory_order_relaxed);
   this_slot.innermost = this;
   // A signal of the host that came before there was a run to look at it in.
   if (take_host_signal()) host_signal_.store(true, std::memory_order_relaxed);
@@ -185,8 +287,35 @@ Run::Run(lua_State* L, Stop& stop) noexcept : L_(L), stop_(stop), outer_(this_sl
 
 Run::~Run() {
   finish();
+  if (!interrupt::reaches_running_code()) stop_.reach_through(nullptr);
   this_slot.innermost = outer_;
   attend();  // an outer run's stop that this one has answered for itself only
+}
+
+bool Run::can_be_left() noexcept { return osthread_has_safe_points() && interrupt::reaches_running_code(); }
+
+bool Run::call(void (*body)(void*), void* context) {
+  const Stop* owner;
+  if (leave_wanted(owner) == Leave::killed) {  // before it began
+    left_ = Left::by_kill;
+  } else {
+    const bool setting_hook = this_slot.setting_hook;
+    in_call_.store(true, std::memory_order_relaxed);
+    const bool returned = landing_.call(body, context);
+    in_call_.store(false, std::memory_order_relaxed);
+    if (returned) return true;
+    this_slot.setting_hook = setting_hook;
+  }
+  shields_.store(0, std::memory_order_relaxed);
+  callback_.store(0, std::memory_order_relaxed);
+  open_.store(false, std::memory_order_relaxed);
+  const Leave wanted = leave_wanted(owner);
+  if (left_ != Left::by_overflow) left_ = wanted == Leave::limit ? Left::by_limit : Left::by_kill;
+  if (owner) {
+    why_ = owner->reason();
+    limit_ = owner->limit();
+  }
+  return false;
 }
 
 Run* Run::current() noexcept { return this_slot.innermost; }
@@ -204,7 +333,167 @@ void Run::attend() noexcept { attend(&this_slot); }
 void Run::attend(const RunSlot* slot) noexcept {
   Run* run = slot->innermost;
   if (run == nullptr || slot->setting_hook) return;
-  if (run->open_.load(std::memory_order_relaxed) && run->wants_hook()) run->arm();
+  if (!run->open_.load(std::memory_order_relaxed) || !run->wants_hook()) return;
+  const Stop* owner;
+  if (run->due(owner) == Due::first) {
+    const int heard = owner->heard_.load(std::memory_order_relaxed);
+    if (heard == 0) owner->heard_at_.store(now_ns(), std::memory_order_relaxed);
+    owner->heard_.store(heard + 1, std::memory_order_release);  // release: the time is there with it
+  }
+  run->arm();
+}
+
+// The outermost run that is to be left decides.
+Leave Run::leave_wanted(const Stop*& owner) const noexcept {
+  owner = nullptr;
+  Leave wanted = Leave::no;
+  for (const Run* run = this; run; run = run->outer_) {
+    const Leave leave = run->stop_.leave();
+    if (leave == Leave::no) continue;
+    owner = &run->stop_;
+    wanted = leave;
+  }
+  return wanted;
+}
+
+// The state of a LuaState goes with a leave, so a time limit gives the hook one more chance: a thread may
+// have been in a function of the host's, or without a CPU, all the while.
+bool Run::leaves_now() noexcept {
+  const Stop* owner;
+  switch (leave_wanted(owner)) {
+    case Leave::no:
+      return false;
+    case Leave::killed:
+      return true;
+    case Leave::limit:
+      break;
+  }
+  return std::exchange(warned_, true);
+}
+
+bool Run::may_leave() const noexcept {
+  return in_call_.load(std::memory_order_relaxed) && shields_.load(std::memory_order_relaxed) == 0 &&
+         !in_callback() && !this_slot.setting_hook;
+}
+
+void Run::leave(Left how) noexcept {
+  left_ = how;
+  landing_.leave();
+}
+
+void Run::on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer) noexcept {
+  Run* run = this_slot.innermost;
+  // A callback's frame that lies below is over: an error has skipped its end.
+  if (run && run->callback_.load(std::memory_order_relaxed) < stack_pointer)
+    run->callback_.store(0, std::memory_order_relaxed);
+  attend();
+  if (!run || !run->may_leave() || !run->leaves_now()) return;
+  if (osthread_is_safe_point(run->L_, program_counter)) run->leave(Left::by_kill);
+  run->vm_.quota().look_soon();
+}
+
+void Run::on_overflow() noexcept {
+  Run* run = this_slot.innermost;
+  if (run && run->may_leave()) run->leave(Left::by_overflow);
+}
+
+// The allocator's caller is a part of LuaJIT that holds nothing but memory of the state.
+void Run::look(MemoryQuota& quota) noexcept {
+  attend();
+  Run* run = this_slot.innermost;
+  if (run && &run->vm_.quota() == &quota) leave_if_asked();
+}
+
+void Run::leave_if_asked() noexcept {
+  Run* run = this_slot.innermost;
+  if (run && run->may_leave() && run->leaves_now()) run->leave(Left::by_kill);
+}
+
+int Run::enter_c_function(lua_State* L, lua_CFunction function) {
+  const char* limit = osthread_c_stack_limit;
+  if (lua_status(L) == LUA_ERRERR && limit) limit -= OSTHREAD_C_STACK_RESERVE;  // as in call_bundled.c
+  if (static_cast<const char*>(__builtin_frame_address(0)) < limit) return luaL_error(L, "C stack overflow");
+  // Some of LuaJIT's own look like anybody's (those of lib_package.c).
+  if (osthread_is_safe_text(reinterpret_cast<std::uintptr_t>(function))) return function(L);
+  const Shield shield;
+  return function(L);
+}
+
+void Run::enter_callback(std::uintptr_t frame) noexcept {
+  Run* run = this_slot.innermost;
+  if (run && run->callback_.load(std::memory_order_relaxed) < frame)
+    run->callback_.store(frame, std::memory_order_relaxed);
+}
+
+void Run::leave_callback(std::uintptr_t frame) noexcept {
+  // The outermost one's is the same frame as at its entry, or nearly so: a callback within it lies deeper.
+  constexpr std::uintptr_t kSameFrame = 128;
+  Run* run = this_slot.innermost;
+  if (run && run->callback_.load(std::memory_order_relaxed) <= frame + kSameFrame)
+    run->callback_.store(0, std::memory_order_relaxed);
+}
+
+Run::Interruptible::Interruptible() noexcept
+    : run_(this_slot.innermost && this_slot.innermost->finalizing() ? this_slot.innermost : nullptr) {
+  if (run_) run_->stop_.take_signals(true);
+}
+
+Run::Interruptible::~Interruptible() {
+  if (run_) run_->stop_.take_signals(false);
+}
+
+bool Run::leaving() const noexcept {
+  const Stop* owner;
+  return leave_wanted(owner) != Leave::no;
+}
+
+Run::Shield::Shield() noexcept : run_(this_slot.innermost) {
+  if (run_)
+    run_->shields_.store(run_->shields_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // before what it shields
+}
+
+Run::Shield::~Shield() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (run_)
+    run_->shields_.store(run_->shields_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+}
+
+Run::Open::Open() noexcept : run_(this_slot.innermost) {
+  if (run_)
+    run_->shields_.store(run_->shields_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+}
+
+Run::Open::~Open() {
+  if (run_)
+    run_->shields_.store(run_->shields_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+Stop* Run::paused() const noexcept {
+  for (const Run* run = this; run; run = run->outer_)
+    if (run->stop_.paused_.load(std::memory_order_acquire)) return &run->stop_;
+  return nullptr;
+}
+
+void Run::hold_while_paused(lua_State* L) noexcept {
+  for (Stop* by = paused(); by; by = paused()) {
+    listen(&stop_.waiter());
+    by->held_.store(true, std::memory_order_release);
+    by->holding_.wake_all();
+    for (;;) {
+      const Waiter::Ticket ticket = stop_.waiter().ticket();
+      serve(L);
+      if (!by->paused_.load(std::memory_order_acquire)) break;
+      const Stop* owner;
+      if (due(owner) != Due::nothing) break;  // a run around it is being stopped
+      stop_.waiter().park(ticket, std::nullopt);
+    }
+    by->held_.store(false, std::memory_order_release);
+    listen(nullptr);
+    const Stop* owner;
+    if (due(owner) != Due::nothing) return;
+  }
 }
 
 // The outermost run that is asked to stop decides: the inner ones are on its way.
@@ -213,6 +502,8 @@ Run::Due Run::due(const Stop*& owner) const noexcept {
   for (const Run* run = this; run; run = run->outer_)
     if (run->stop_.reason() != StopReason::none) owner = &run->stop_;
   if (!owner) return Due::nothing;
+  const Stop* left;
+  if (leave_wanted(left) != Leave::no) return Due::relentless;
   if (raised_at_ == 0) return Due::first;
   return now_ns() - raised_at_ < owner->grace().count() ? Due::nothing : Due::relentless;
 }
@@ -226,7 +517,7 @@ bool Run::requested() const noexcept {
 bool Run::wants_hook() const noexcept {
   const Stop* owner;
   return exiting_ || host_signal_.load(std::memory_order_relaxed) ||
-         stop_.inspecting_.load(std::memory_order_acquire) || due(owner) != Due::nothing;
+         stop_.inspecting_.load(std::memory_order_acquire) || due(owner) != Due::nothing || paused();
 }
 
 bool Run::stop_due() const noexcept {
@@ -284,8 +575,18 @@ void Run::hook(lua_State* L, lua_Debug*) {
   run->in_hook_ = false;
 }
 
+bool Run::interrupted() const noexcept {
+  const Stop* owner;
+  return due(owner) != Due::nothing;
+}
+
 void Run::serve(lua_State* L) noexcept {
+  const Shield shield;
   stop_.serve_inspection(L);
+  answer_host();
+}
+
+void Run::answer_host() noexcept {
   if (host_signal_.exchange(false, std::memory_order_relaxed)) {
     const auto check = host_check.load(std::memory_order_acquire);
     if (check) check(stop_);
@@ -294,21 +595,33 @@ void Run::serve(lua_State* L) noexcept {
 
 void Run::check(lua_State* L, bool waiting) {
   serve(L);
+  if (paused()) {
+    const Shield shield;
+    hold_while_paused(L);
+  }
+  if (may_leave() && leaves_now()) leave(Left::by_kill);
   if (exiting_) raise(L, slot::kExit);
   const Stop* owner;
-  switch (due(owner)) {
+  const Due now = due(owner);
+  if (now != Due::nothing && in_callback()) {
+    // No error may skip the frames of the function that has called back: they may hold locks.
+    disarm();  // and no attend(): it is still due, and is asked for again
+    return;
+  }
+  switch (now) {
     case Due::first:
       note_raised(*owner);
       answered();
       raise(L, slot::kStop);
     case Due::relentless:
+      if (raised_at_ == 0) note_raised(*owner);
       relentless_ = true;
       raise(L, slot::kStop);
     case Due::nothing:
       break;
   }
   answered();
-  if (waiting && !owner && requested()) {
+  if (waiting && !owner && requested() && !in_callback()) {
     request_raised_ = true;
     raise(L, slot::kStop);
   }
@@ -317,7 +630,7 @@ void Run::check(lua_State* L, bool waiting) {
 Waiter::Outcome Run::park(Waiter::Ticket ticket, std::optional<Clock::time_point> deadline) noexcept {
   const Stop* owner;
   if (raised_at_ != 0 && !relentless_ && due(owner) == Due::nothing && owner) {
-    const Clock::time_point relentless = at_ns(raised_at_) + owner->grace();
+    const Clock::time_point relentless = later(at_ns(raised_at_), owner->grace());
     if (!deadline || relentless < *deadline) {
       const Waiter::Outcome outcome = stop_.waiter().park(ticket, relentless);
       return outcome == Waiter::Outcome::timed_out ? Waiter::Outcome::interrupted : outcome;
@@ -331,6 +644,13 @@ void Run::exit(lua_State* L) {
   attend();
   raise(L, slot::kExit);
 }
+
+}  // namespace osthread
+
+void osthread_enter_callback(std::uintptr_t frame) { osthread::Run::enter_callback(frame); }
+void osthread_leave_callback(std::uintptr_t frame) { osthread::Run::leave_callback(frame); }
+
+namespace osthread {
 
 void Run::note_raised(const Stop& owner) noexcept {
   why_ = owner.reason();

@@ -11,6 +11,17 @@
 // ends or the grace time runs, because one poke can be lost (LuaJIT runs no hook inside __gc), and a script
 // can remove a hook.
 //
+// How a run is left for good (a kill, or a time limit that was not answered within the grace time): the
+// thread leaves the VM from where it stands, by way of the run's landing, and the state is discarded. It does
+// so only where nothing can be torn: at a safe point (safe_point.h), in the hook, or where the allocator
+// returns; and only when no frame below is anybody else's. Every C function but LuaJIT's own is entered
+// through enter_c_function(), which counts a shield for its time, and so is every callback of the FFI; at
+// zero the frames between the landing and the place are LuaJIT's, which own nothing, or those of ours that
+// say so (Run::Open). So: a function of ours that calls back into Lua owns nothing and opens the run, or
+// accepts that the inner code can't be left. A thread that can't leave now is asked again. (In a callback of
+// the FFI nothing is raised either: LuaJIT lets no error pass the function that calls back, which may hold a
+// lock.)
+//
 // Thread safety: Stop may be used from any thread. A Run belongs to its thread; attend() runs there in a
 // signal handler (or, on Windows, elsewhere while the thread is suspended) and touches only atomics and the
 // state's hook.
@@ -25,17 +36,31 @@
 #include <vector>
 
 #include "interrupt.hpp"
+#include "landing.hpp"
 #include "lua_headers.hpp"
 #include "osthread/error.hpp"
 #include "osthread/native_thread.hpp"
+#include "vm.hpp"
 #include "waiter.hpp"
 
 namespace osthread {
 
 // How soon a stop that was not answered is asked for again.
 inline constexpr std::chrono::milliseconds kAskAgain{10};
+// And when the thread is to leave the VM, which it can do only at some of its instructions; at first.
+inline constexpr std::chrono::milliseconds kLeaveAgain{1};
+// How long raising at every instruction may take to end code that catches errors in thousands of frames,
+// before the thread is to leave the VM.
+inline constexpr std::chrono::milliseconds kUnwinding{200};
+// How long code that can be interrupted may take to be so, once it is asked; and how long a thread may have to
+// wait for a CPU until it hears of it.
+inline constexpr std::chrono::milliseconds kAnswer = 2 * kAskAgain;
+inline constexpr std::chrono::seconds kBusyMachine{1};
 
 enum class StopReason : std::uint8_t { none, interrupt, deadline };
+
+// Whether the thread is to leave the VM: since a time limit was not answered, or since somebody says so.
+enum class Leave : std::uint8_t { no, limit, killed };
 
 class Stop : public std::enable_shared_from_this<Stop> {
  public:
@@ -46,11 +71,22 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void open() noexcept;
   void bind(interrupt::Target target) noexcept;
   void unbind() noexcept;  // the thread can't be reached any more; asking it is still heard
+  // From here to close() finalizers run, which take no hook; a signal would only cut their system calls
+  // short.
+  void begin_finalizers() noexcept { take_signals(false); }
+  void take_signals(bool taken) noexcept;
   void close() noexcept;
 
   // Asks; each returns whether there was something to stop that had not been asked so before.
   bool request() noexcept;
   bool ask(StopReason reason) noexcept;
+  bool kill() noexcept;
+  // Holds the thread at its next instruction, until it is resumed or asked to stop.
+  bool pause() noexcept;
+  bool resume() noexcept;
+  bool held() const noexcept { return held_.load(std::memory_order_acquire); }
+  bool pausing() const noexcept { return paused_.load(std::memory_order_acquire); }
+  Waiter& holding() noexcept { return holding_; }  // woken when either changes
 
   // Wakes and pokes the thread if there is anything it has not answered. When to do so again; nothing: it is
   // over, or no thread is bound.
@@ -70,13 +106,21 @@ class Stop : public std::enable_shared_from_this<Stop> {
 
   bool requested() const noexcept { return requested_.load(std::memory_order_relaxed); }
   StopReason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
-  bool raised() const noexcept { return raised_at_.load(std::memory_order_relaxed) != 0; }
+  Leave leave() const noexcept { return leave_.load(std::memory_order_acquire); }
+  // When the grace time for cleanup is over, if the stop has been raised.
+  std::optional<Clock::time_point> relentless_at() const noexcept;
+  // When code that could be interrupted would have answered, if it has `grace` for that: not by the clock
+  // alone, as a thread may be without a CPU for long.
+  Clock::time_point answered_by(std::chrono::nanoseconds grace) const noexcept;
   std::chrono::nanoseconds grace() const noexcept { return grace_; }
   std::chrono::nanoseconds limit() const noexcept {
     return std::chrono::nanoseconds(limit_.load(std::memory_order_relaxed));
   }
   int asked() const noexcept { return asked_.load(std::memory_order_relaxed); }  // how many asks there were
   Waiter& waiter() noexcept { return waiter_; }
+  // Where no signal reaches the thread: what is asked is looked at when the state next allocates. Null: it
+  // ends.
+  void reach_through(MemoryQuota* quota) noexcept;
   // While the thread parks on something else, asks wake that too; null: no more.
   void park_on(Waiter* other) noexcept;
 
@@ -89,6 +133,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   };
 
   bool note_asked(StopReason reason) noexcept;
+  Clock::time_point leaving_at() const noexcept;
   std::optional<Clock::time_point> deliver_locked() noexcept;
   void wake() noexcept;
   void poke() noexcept;
@@ -97,12 +142,21 @@ class Stop : public std::enable_shared_from_this<Stop> {
   const std::chrono::nanoseconds grace_;
   std::mutex mutex_;  // of open_, target_, inspection_; never taken in a signal handler
   bool open_ = false;
+  std::atomic<bool> finalizing_{false};  // written under mutex_
   std::optional<interrupt::Target> target_;
+  std::atomic<std::int64_t> asked_at_{0};  // for reason_
+  Clock::time_point leave_since_;          // when leave_ was first delivered
   std::shared_ptr<Inspection> inspection_;
   // Release on writing, acquire where a handler or hook reads: what led to the ask is seen with it.
   std::atomic<StopReason> reason_{StopReason::none};
   std::atomic<bool> requested_{false};
   std::atomic<bool> inspecting_{false};
+  std::atomic<Leave> leave_{Leave::no};
+  // How often the thread was interrupted for a stop that it had not raised yet, and when first.
+  mutable std::atomic<int> heard_{0};
+  mutable std::atomic<std::int64_t> heard_at_{0};
+  std::atomic<bool> paused_{false};         // asked for
+  std::atomic<bool> held_{false};           // done
   std::atomic<std::int64_t> raised_at_{0};  // Clock's nanoseconds; 0: not yet
   std::atomic<int> asked_{0};
   std::atomic<std::int64_t> limit_{
@@ -110,8 +164,10 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // Of mutex_: the deadline, and the earliest time at which a watch() is due; max: none.
   Clock::time_point deadline_ = Clock::time_point::max();
   Clock::time_point watched_ = Clock::time_point::max();
-  Waiter* other_ = nullptr;  // of mutex_
+  Waiter* other_ = nullptr;       // of mutex_
+  MemoryQuota* quota_ = nullptr;  // of mutex_
   Waiter waiter_;
+  Waiter holding_;
 };
 
 class Run;
@@ -128,8 +184,10 @@ struct RunSlot {
 
 class Run {
  public:
+  enum class Kind { chunk, finalizers };  // finalizers take no hook: only call()'s landing stops them
+
   // Becomes the innermost run of the calling thread. `stop` must be bound to this thread.
-  Run(lua_State* L, Stop& stop) noexcept;
+  Run(Vm& vm, Stop& stop, Kind kind = Kind::chunk) noexcept;
   ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
@@ -141,6 +199,25 @@ class Run {
   static void attend(const RunSlot* slot) noexcept;
   static const RunSlot* slot() noexcept;  // of this thread
 
+  // Calls body(context), which calls into Lua through frames that own nothing. Whether it returned. If not,
+  // it was left for good: the state may only be discarded. Not nested in one run.
+  bool call(void (*body)(void*), void* context);
+  static bool can_be_left() noexcept;  // whether a kill is to be had in this build
+  enum class Left { no, by_kill, by_limit, by_overflow };
+  Left left() const noexcept { return left_; }
+
+  // The wrapper of every C function but LuaJIT's own (LUAJIT_MODE_WRAPCFUNC).
+  static int enter_c_function(lua_State* L, lua_CFunction function);
+  // In a signal handler of this thread, which it interrupted at this program counter and stack pointer:
+  // attend(), and leaves if that is wanted and this is a safe point.
+  static void on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer) noexcept;
+  // Where LuaJIT calls us and holds nothing: leaves, if that is wanted and can be.
+  static void leave_if_asked() noexcept;
+  // The C stack has overflowed: leaves, or returns if that can't be.
+  static void on_overflow() noexcept;
+  static void enter_callback(std::uintptr_t frame) noexcept;
+  static void leave_callback(std::uintptr_t frame) noexcept;
+
   // Ends the region in which the state may be touched by attend(): before it is finalized or closed.
   void finish() noexcept;
 
@@ -149,6 +226,8 @@ class Run {
   void check(lua_State* L, bool waiting);
   // Whether check() has anything to do; raises nothing.
   bool due_now(bool waiting) const noexcept;
+  // Whether a C function that has called back through FFI lies below: then check() raises nothing.
+  bool in_callback() const noexcept { return callback_.load(std::memory_order_relaxed) != 0; }
   // Whether a stop of this run, or of one around it, was requested.
   bool requested() const noexcept;
   // Whether a stop is due for code that waits: due_now() without what does not end a wait.
@@ -174,6 +253,12 @@ class Run {
   Stop& stop() noexcept { return stop_; }
   const Stop& stop() const noexcept { return stop_; }
   lua_State* state() const noexcept { return L_; }
+  Vm& vm() const noexcept { return vm_; }
+  // Whether a stop is due, as far as code that does not wait for us goes.
+  bool interrupted() const noexcept;
+  void answer_host() noexcept;    // looks at a signal of the host, if one came
+  bool leaving() const noexcept;  // it is to be left for good, if only the code that asks returns
+  bool finalizing() const noexcept { return kind_ == Kind::finalizers; }
 
   // A signal of the host (Ctrl-C) wants to be looked at on this thread: async-signal-safe; then `host_check`,
   // if set, is called from the hook. It returns whether the run is to be stopped.
@@ -200,6 +285,44 @@ class Run {
     const bool outer_;
   };
 
+  // While one lives, signals come to this thread though finalizers run: it waits in a system call that is
+  // begun again if nobody wants anything.
+  class Interruptible {
+   public:
+    Interruptible() noexcept;
+    ~Interruptible();
+    Interruptible(const Interruptible&) = delete;
+    Interruptible& operator=(const Interruptible&) = delete;
+
+   private:
+    Run* const run_;
+  };
+
+  // While one lives, nothing that this thread's innermost run is in the middle of may be skipped.
+  class Shield {
+   public:
+    Shield() noexcept;
+    ~Shield();
+    Shield(const Shield&) = delete;
+    Shield& operator=(const Shield&) = delete;
+
+   private:
+    Run* const run_;
+  };
+
+  // In a C function of ours, around a call into Lua: its frames own nothing, so the run may be left from
+  // there.
+  class Open {
+   public:
+    Open() noexcept;
+    ~Open();
+    Open(const Open&) = delete;
+    Open& operator=(const Open&) = delete;
+
+   private:
+    Run* const run_;
+  };
+
  private:
   enum class Due { nothing, first, relentless };
   static void hook(lua_State* L, lua_Debug*);
@@ -211,11 +334,26 @@ class Run {
   void answered() noexcept;
   void serve(lua_State* L) noexcept;
   void note_raised(const Stop& owner) noexcept;
+  Leave leave_wanted(const Stop*& owner) const noexcept;
+  bool leaves_now() noexcept;
+  bool may_leave() const noexcept;
+  [[noreturn]] void leave(Left how) noexcept;
+  static void look(MemoryQuota& quota) noexcept;
+  Stop* paused() const noexcept;
+  void hold_while_paused(lua_State* L) noexcept;
   [[noreturn]] void raise(lua_State* L, int slot);
 
+  Vm& vm_;
   lua_State* const L_;
   Stop& stop_;
   Run* const outer_;
+  const Kind kind_;
+  Landing landing_;
+  std::atomic<bool> in_call_{false};  // landing_ is there
+  std::atomic<int> shields_{0};
+  std::atomic<std::uintptr_t> callback_{0};  // the outermost callback's frame; 0: none
+  bool warned_ = false;                      // that a time limit makes it leave, if the hook does not help
+  Left left_ = Left::no;
   // Written and read on this thread only, but attend() interrupts it anywhere: atomics without order, fenced
   // by the fact that a handler runs between two instructions.
   std::atomic<bool> open_{false};  // attend() may touch L_

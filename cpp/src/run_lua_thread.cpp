@@ -11,9 +11,9 @@ extern "C" int RunLuaThread(void* code) {
     stop->open();
     stop->bind(interrupt::this_thread());
     interpreter.compile(Code(static_cast<const char*>(code)));
-    const Outcome outcome = interpreter.run({}, *stop);
-    stop->unbind();
-    interpreter.run_finalizers();
+    Outcome outcome = interpreter.run({}, *stop);
+    stop->begin_finalizers();
+    if (auto left = interpreter.finalize(*stop)) outcome = std::move(*left);
     stop->close();
     if (outcome.error) std::rethrow_exception(outcome.error);
     return 0;

@@ -25,11 +25,6 @@ void osthread_discard_state(lua_State* L, void* arena);
  * call. A LuaJIT of the system goes on printing it. */
 void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler);
 
-/* Calls `visit` with each userdata, and its metatable, that is not due to be finalized; the state must be at
- * rest. Nothing with a LuaJIT of the system. */
-void osthread_each_userdata(lua_State* L, void (*visit)(void* userdata, const void* metatable, void* context),
-                            void* context);
-
 /* For an error raised in a hook: what runs before the stack unwinds (a message handler) may be hooked again.
  */
 void osthread_leave_hook(lua_State* L);

@@ -4,6 +4,8 @@
 #include <lauxlib.h>
 
 #include "lj_alloc.h"
+#include "lj_ccallback.h"
+#include "lj_ctype.h"
 #include "lj_dispatch.h"
 #include "lj_func.h"
 #include "lj_gc.h"
@@ -50,6 +52,8 @@ void osthread_run_finalizers(lua_State* L) {
 }
 
 void osthread_discard_state(lua_State* L, void* arena) {
+  CTState* cts = ctype_ctsG(G(L));
+  if (cts) lj_ccallback_mcode_free(cts);
   lj_mcode_free(L2J(L));
   lj_alloc_destroy(arena);
 }
@@ -59,13 +63,6 @@ void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler) {
   lua_pushcfunction(L, handler);
   lua_rawseti(L, -2, VMEVENT_HASH(LJ_VMEVENT_ERRFIN));
   lua_pop(L, 1);
-}
-
-/* LuaJIT chains all userdata behind the main thread. */
-void osthread_each_userdata(lua_State* L, void (*visit)(void* userdata, const void* metatable, void* context),
-                            void* context) {
-  GCobj* o = gcref(mainthread(G(L))->nextgc);
-  for (; o; o = gcref(o->gch.nextgc)) visit(uddata(gco2ud(o)), gcref(gco2ud(o)->metatable), context);
 }
 
 void osthread_leave_hook(lua_State* L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }

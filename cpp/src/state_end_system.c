@@ -14,13 +14,6 @@ void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler) {
   (void)handler;
 }
 
-void osthread_each_userdata(lua_State* L, void (*visit)(void* userdata, const void* metatable, void* context),
-                            void* context) {
-  (void)L;
-  (void)visit;
-  (void)context;
-}
-
 void osthread_leave_hook(lua_State* L) { (void)L; }
 
 int osthread_begin_collection(lua_State* L, unsigned* pace) {

@@ -15,10 +15,6 @@
 namespace osthread {
 namespace {
 
-// After the grace time a chunk that can be stopped at all is gone within microseconds; a loaded machine gets
-// this long.
-constexpr std::chrono::seconds kPatience{1};
-
 std::int64_t to_ns(Clock::time_point time) noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
@@ -46,6 +42,8 @@ Status status_of(const Outcome& outcome) {
       return Status::finished;
     case Ending::failed:
       return Status::failed;
+    case Ending::killed:
+      return Status::killed;
     case Ending::stopped:
       return is_limit(outcome.error) ? Status::failed : Status::stopped;
   }
@@ -188,8 +186,8 @@ void ThreadCore::run() {
     outcome.ending = Ending::failed;
     outcome.error = std::current_exception();
   }
-  stop_->unbind();  // no more signals: files are being flushed
-  interpreter_->run_finalizers();
+  stop_->begin_finalizers();
+  if (auto left = interpreter_->finalize(*stop_)) outcome = std::move(*left);
   stop_->clear_deadline();
   stop_->close();
   memory_.store(0, std::memory_order_relaxed);
@@ -312,6 +310,8 @@ std::vector<Object*> ThreadCore::objects() const {
 }
 
 Status ThreadCore::status() const noexcept {
+  if (!inherited() && stop_->held() && status_.load(std::memory_order_acquire) == Status::running)
+    return Status::paused;
   if (inherited()) {
     const Status status = status_.load(std::memory_order_acquire);
     return status == Status::running || status == Status::suspended || status == Status::paused ? Status::lost
@@ -330,6 +330,39 @@ bool ThreadCore::ended() const noexcept {
       return true;
   }
 }
+
+bool ThreadCore::kill() {
+  if (!Run::can_be_left())
+    throw std::runtime_error("kill() can't be had in this build: see osthread.features(); use interrupt()");
+  if (inherited()) return false;
+  if (status() == Status::suspended) {
+    discard();
+    return true;
+  }
+  return kill_now(stop_);
+}
+
+bool ThreadCore::pause() noexcept { return !inherited() && status() == Status::running && pause_now(stop_); }
+
+ThreadCore::Held ThreadCore::wait_held(Clock::time_point deadline) noexcept {
+  Waiter& holding = stop_->holding();
+  Run::note_parked_on(&holding);
+  Held outcome = Held::interrupted;
+  for (;;) {
+    const Waiter::Ticket ticket = holding.ticket();
+    if (Run::take_host_signal()) break;
+    if (stop_->held()) outcome = Held::yes;
+    if (!stop_->pausing()) outcome = Held::no;
+    if (outcome != Held::interrupted) break;
+    const Waiter::Outcome parked = holding.park(ticket, deadline);
+    if (parked == Waiter::Outcome::timed_out) outcome = Held::timed_out;
+    if (parked != Waiter::Outcome::woken) break;
+  }
+  Run::note_parked_on(nullptr);
+  return outcome;
+}
+
+bool ThreadCore::resume() noexcept { return !inherited() && stop_->resume(); }
 
 bool ThreadCore::request_stop() noexcept { return !inherited() && stop_->request(); }
 
@@ -356,15 +389,34 @@ Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function
   request_stop();
   if (wait_until(deadline_after(grace)) != Wait::timed_out) return status();
   interrupt();
-  const Clock::time_point last = deadline_after(sum_of(sum_of(options_.grace, grace), kPatience));
-  for (;;) {
-    // The watchdog asks again as well, unless no thread could be made for it.
-    const std::optional<Clock::time_point> again = stop_->deliver();
-    if (wait_until(again ? std::min(*again, last) : last) != Wait::timed_out) return status();
-    if (Clock::now() >= last) break;
+  // The watchdog asks again as well, unless no thread could be made for it.
+  const auto wait_and_deliver = [&](const auto& last) {
+    for (;;) {
+      const std::optional<Clock::time_point> again = stop_->deliver();
+      const Clock::time_point until = last();  // it comes nearer as the thread hears of the stop
+      if (wait_until(again ? std::min(*again, until) : until) != Wait::timed_out) return true;
+      if (Clock::now() >= last()) return false;
+    }
+  };
+  if (Run::can_be_left()) {
+    if (wait_and_deliver([&] { return answered_by(grace); })) return status();
+    kill_now(stop_);
+    const Clock::time_point last = deadline_after(kBusyMachine);
+    if (wait_and_deliver([&] { return last; })) return status();
+  } else {
+    const Clock::time_point last = deadline_after(sum_of(sum_of(options_.grace, grace), kBusyMachine));
+    if (wait_and_deliver([&] { return last; })) return status();
   }
   abandon(Callbacks::here);
   return status();
+}
+
+// Cleanup has its grace time from when the stop was raised, and then some for the relentless raising to end
+// it.
+Clock::time_point ThreadCore::answered_by(std::chrono::nanoseconds grace) const noexcept {
+  const auto relentless = stop_->relentless_at();
+  if (!relentless) return stop_->answered_by(grace);
+  return *relentless > Clock::time_point::max() - kUnwinding ? *relentless : *relentless + kUnwinding;
 }
 
 void ThreadCore::terminate_later() noexcept {
@@ -383,12 +435,24 @@ void ThreadCore::terminate_later() noexcept {
 
 void ThreadCore::give_up_later() {
   const std::weak_ptr<ThreadCore> weak = weak_from_this();
-  Watchdog::instance().schedule(deadline_after(sum_of(sum_of(options_.grace, options_.grace), kPatience)),
-                                [weak]() -> std::optional<Clock::time_point> {
-                                  if (const auto core = weak.lock(); core && !core->ended())
-                                    core->abandon(Callbacks::elsewhere);
-                                  return std::nullopt;
-                                });
+  const bool can_kill = Run::can_be_left();
+  const auto first = can_kill ? kAskAgain : sum_of(sum_of(options_.grace, options_.grace), kBusyMachine);
+  const auto step = [weak, killed = !can_kill]() mutable -> std::optional<Clock::time_point> {
+    const auto core = weak.lock();
+    if (!core || core->ended()) return std::nullopt;
+    if (killed) {
+      core->abandon(Callbacks::elsewhere);
+      return std::nullopt;
+    }
+    const Clock::time_point now = Clock::now();
+    const Clock::time_point answered = core->answered_by(core->options_.grace);
+    if (answered > now)
+      return std::min(answered, now + kAskAgain);  // it comes nearer when the thread hears of it
+    killed = true;
+    kill_now(core->stop_);
+    return deadline_after(kBusyMachine);
+  };
+  Watchdog::instance().schedule(deadline_after(first), step);
 }
 
 void ThreadCore::abandon(Callbacks callbacks) {
@@ -416,7 +480,7 @@ ThreadStatistics ThreadCore::statistics() const {
   std::unique_lock lock(mutex_, std::defer_lock);
   if (!inherited()) lock.lock();
   const Status now = status();
-  if (now == Status::running && interpreter_) {
+  if ((now == Status::running || now == Status::paused) && interpreter_) {
     statistics.cpu_seconds = std::max(0.0, thread_cpu_seconds(ident_.load(std::memory_order_relaxed)));
     statistics.wall_seconds = seconds_since(started_at_.load(std::memory_order_relaxed));
     statistics.memory = interpreter_->vm().quota().used();

@@ -51,6 +51,13 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   bool ended() const noexcept;
   bool request_stop() noexcept;
   bool interrupt() noexcept;
+  bool kill();  // std::runtime_error if it can't be had
+  bool pause() noexcept;
+  // Whether it is held by then; it is not if it ends, or is resumed or stopped, before. `interrupted` as
+  // above.
+  enum class Held { yes, no, timed_out, interrupted };
+  Held wait_held(Clock::time_point deadline) noexcept;
+  bool resume() noexcept;
   // As OSThread::terminate; `look` is called when a signal came and says whether to go on waiting.
   Status terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look = {});
   // The same without waiting: the watchdog takes the steps.
@@ -79,6 +86,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   void publish(Outcome outcome, Status status, Callbacks where = Callbacks::here);
   void abandon(Callbacks where);
   void give_up_later();
+  Clock::time_point answered_by(std::chrono::nanoseconds grace) const noexcept;
 
   const ThreadOptions options_;
   const std::uint32_t generation_;  // of the fork that made it

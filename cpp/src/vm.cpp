@@ -7,8 +7,10 @@
 #include <string_view>
 
 #include "fork.hpp"
+#include "open_files.hpp"
 #include "osthread/error.hpp"
 #include "registry_slots.hpp"
+#include "run.hpp"
 #include "state_end.h"
 
 namespace osthread {
@@ -48,6 +50,10 @@ int set_up(lua_State* L) {
   }
   lua_pushlightuserdata(L, setup->vm);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kVm);
+  // Every C function but LuaJIT's own goes through here. (A conversion that POSIX and Windows allow.)
+  lua_pushlightuserdata(L, reinterpret_cast<void*>(&Run::enter_c_function));
+  luaJIT_setmode(L, -1, LUAJIT_MODE_WRAPCFUNC | LUAJIT_MODE_ON);
+  lua_pop(L, 1);
   lua_gc(L, LUA_GCSTOP, 0);
   lua_pushboolean(L, setup->environment == Vm::Environment::ignored);
   lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");  // luaopen_package looks for it
@@ -125,7 +131,7 @@ constexpr NamedLibrary kLibraries[] = {
     {"ffi", Libraries::kFfi},
 };
 
-// load without bytecode: what LuaJIT would run unchecked.
+// load without bytecode: what LuaJIT would run unchecked. It owns nothing: a reader function may be left.
 int load_text(lua_State* L) {
   lua_settop(L, 4);
   lua_pushliteral(L, "t");
@@ -134,6 +140,7 @@ int load_text(lua_State* L) {
   const int count = lua_gettop(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
+  const Run::Open open;
   lua_call(L, count, LUA_MULTRET);
   return lua_gettop(L);
 }
@@ -204,18 +211,25 @@ Vm::Vm(Environment environment, std::initializer_list<lua_CFunction> setup) : L_
   Setup context{this, environment, setup};
   if (lua_cpcall(L_, set_up, &context) != 0) {
     std::string message = lua_tostring(L_, -1) ? lua_tostring(L_, -1) : "out of memory";
-    finalized_ = true;
-    osthread_run_finalizers(L_);
-    quota_.free_large_blocks();
-    osthread_discard_state(L_, quota_.arena());
+    run_finalizers();
+    discard();
     throw std::runtime_error("a Lua state could not be made: " + message);
   }
 }
 
 Vm::~Vm() {
   run_finalizers();
+  discard();
+}
+
+void Vm::discard() noexcept {
+  if (!L_) return;
+  finalized_ = true;
+  if (drop_handles) drop_handles(*this);
+  open_files::discard(*this);
   if (osthread_has_arena()) quota_.free_large_blocks();
   osthread_discard_state(L_, quota_.arena());
+  L_ = nullptr;
 }
 
 Vm& Vm::of(lua_State* L) noexcept {
@@ -255,6 +269,7 @@ void Vm::set_memory_limit(std::size_t bytes) { quota_.set_limit(bytes); }
 namespace {
 
 int collect_body(lua_State* L) {
+  const Run::Open open;  // finalizers run
   lua_gc(L, LUA_GCCOLLECT, 0);
   return 0;
 }

@@ -95,9 +95,18 @@ class Vm {
   // follow.
   void run_finalizers() noexcept;
 
+  // Gives the state back as it is, without running anything of it: memory, machine code, open files, the
+  // handles that it holds. For a state that was left in the middle of something. Nothing may be done with it
+  // afterwards.
+  void discard() noexcept;
+  bool discarded() const noexcept { return L_ == nullptr; }
+
   // What the layers above keep with the state; they know the types.
   const void* output = nullptr;  // builtins: where print goes
   void* conversion = nullptr;    // lua_value: what is being read or written; nests like the calls do
+  bool has_files = false;        // open_files: it has opened some
+  void* handles = nullptr;       // lua_object: the objects of the host that it holds
+  void (*drop_handles)(Vm&) noexcept = nullptr;
   std::vector<Frame>* error_frames = nullptr;  // where the message handler puts the stack of an error
 
  private:

@@ -53,7 +53,8 @@ void Watchdog::run() {
 
 void keep_asking(const std::shared_ptr<Stop>& stop) noexcept {
   try {
-    Watchdog::instance().schedule(Clock::now() + kAskAgain, [stop] { return stop->deliver(); });
+    const auto first = stop->leave() == Leave::no ? kAskAgain : kLeaveAgain;
+    Watchdog::instance().schedule(Clock::now() + first, [stop] { return stop->deliver(); });
   } catch (const std::exception&) {
     stop->deliver();
   }
@@ -61,6 +62,18 @@ void keep_asking(const std::shared_ptr<Stop>& stop) noexcept {
 
 bool ask_to_stop(const std::shared_ptr<Stop>& stop) noexcept {
   if (!stop->ask(StopReason::interrupt)) return false;
+  keep_asking(stop);
+  return true;
+}
+
+bool kill_now(const std::shared_ptr<Stop>& stop) noexcept {
+  if (!stop->kill()) return false;
+  keep_asking(stop);
+  return true;
+}
+
+bool pause_now(const std::shared_ptr<Stop>& stop) noexcept {
+  if (!stop->pause()) return false;
   keep_asking(stop);
   return true;
 }

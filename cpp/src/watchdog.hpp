@@ -56,6 +56,10 @@ void keep_asking(const std::shared_ptr<Stop>& stop) noexcept;
 // asked before.
 bool ask_to_stop(const std::shared_ptr<Stop>& stop) noexcept;
 
+// The same for a kill and for a pause.
+bool kill_now(const std::shared_ptr<Stop>& stop) noexcept;
+bool pause_now(const std::shared_ptr<Stop>& stop) noexcept;
+
 // Asks for the stop `limit` from now, unless it has ended by then; again until it is over. Throws what says
 // that no thread can be made for the watchdog.
 void bound_time(const std::shared_ptr<Stop>& stop, std::chrono::nanoseconds limit);

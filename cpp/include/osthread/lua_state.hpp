@@ -41,7 +41,8 @@ class OSTHREAD_EXPORT LuaState {
   LuaState& operator=(const LuaState&) = delete;
 
   // Each runs to its end, or throws what the code raised; options.time_limit is for each call. After
-  // LuaTimeout, LuaMemoryError or Stopped the state goes on working. std::logic_error once closed.
+  // LuaTimeout, LuaMemoryError or Stopped the state goes on working; after kill(), or a time limit that only
+  // a kill could enforce (a pattern match without end, say), it is closed. std::logic_error once closed.
   Values execute(const Code& code, const Values& args = {});
   Values eval(const std::string& expression);
   Values call(const Value& function, const Values& args = {});
@@ -57,10 +58,13 @@ class OSTHREAD_EXPORT LuaState {
   std::optional<std::chrono::nanoseconds> time_limit() const;
 
   bool interrupt();  // the call that runs now; whether there was one
+  // The same for good, whatever it does: the state is discarded. std::runtime_error where it can't be had.
+  bool kill();
   StateStatistics statistics() const;
   // The Lua stack, innermost first, of the last call's error, if that came from the host.
   std::vector<Frame> error_frames() const;
-  void close();  // runs the finalizers, gives the memory back; waits for a call that runs
+  // Runs the finalizers, within the time limit, and gives the memory back; waits for a call that runs.
+  void close();
   bool closed() const;
 
  private:

@@ -75,8 +75,16 @@ class OSTHREAD_EXPORT OSThread {
   // The ways to stop; none waits, each returns whether it had something to do.
   bool request_stop() noexcept;
   bool interrupt();
-  // request_stop(), then interrupt(), with `grace` (options.grace) between them; waits, and gives the thread
-  // up (Status::abandoned) if it does not answer. The final status.
+  // At its next safe point the thread leaves the VM for good, and its state is discarded: memory, machine
+  // code and open files are given back, nothing of Lua runs any more. Code in a function of the host or of a
+  // C module ends when that returns. std::runtime_error where it can't be had (features().kill).
+  bool kill();
+  // Holds the chunk at its next instruction, compiled loops included, until resume(); a stop lets it go too.
+  // Each returns whether it had something to do; status() says when it is held.
+  bool pause();
+  bool resume();
+  // request_stop(), interrupt(), kill(), with `grace` (options.grace) between them; waits, and gives the
+  // thread up (Status::abandoned) if it does not answer. The final status.
   Status terminate(std::optional<std::chrono::nanoseconds> grace = {});
   void detach();  // it runs to its end, kept by the library; ended with the process
 
@@ -99,6 +107,12 @@ class OSTHREAD_EXPORT OSThread {
   void leave() noexcept;
   std::shared_ptr<ThreadCore> core_;
 };
+
+// Chooses the signal that reaches running threads, SIGURG by default (or what the environment's
+// OSTHREAD_SIGNAL says): before the first OSThread or LuaState, std::logic_error after it. 0: none, so that
+// code which neither allocates nor waits can't be interrupted, and nothing killed. std::invalid_argument if
+// it can't be had.
+OSTHREAD_EXPORT void set_signal(int number);
 
 // What this build can do.
 struct Features {

@@ -1,0 +1,26 @@
+/* Code that somebody's C function calls back through FFI runs on top of frames that must not be skipped: the
+ * run is told (the linker's --wrap). */
+#include "callback.h"
+
+#include <stddef.h>
+
+#include "lj_ccallback.h"
+#include "lj_obj.h"
+
+lua_State* __real_lj_ccallback_enter(CTState* cts, void* cf);
+void __real_lj_ccallback_leave(CTState* cts, TValue* o);
+lua_State* __wrap_lj_ccallback_enter(CTState* cts, void* cf);
+void __wrap_lj_ccallback_leave(CTState* cts, TValue* o);
+
+/* The Lua code runs in the frame that has called us, a little above ours. */
+static uintptr_t callers(const void* frame) { return (uintptr_t)frame + 64; }
+
+lua_State* __wrap_lj_ccallback_enter(CTState* cts, void* cf) {
+  osthread_enter_callback(callers(__builtin_frame_address(0)));
+  return __real_lj_ccallback_enter(cts, cf);
+}
+
+void __wrap_lj_ccallback_leave(CTState* cts, TValue* o) {
+  __real_lj_ccallback_leave(cts, o);
+  osthread_leave_callback(callers(__builtin_frame_address(0)));
+}

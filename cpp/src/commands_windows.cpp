@@ -1,0 +1,9 @@
+#include "commands.hpp"
+
+namespace osthread::commands {
+
+// LuaJIT runs commands by itself here, and there is no kill that could leave files open.
+void end_now(const Command&) noexcept {}
+void close_unwritten(std::FILE* file) noexcept { std::fclose(file); }
+
+}  // namespace osthread::commands
