@@ -16,7 +16,7 @@ the program's end; ``_function``, ``_future``, ``_options`` and ``errors`` serve
 
 from . import _exit as _exit
 from ._core import __version__
-from ._features import Features, features, get_cmake_dir, get_include
+from ._features import Features, features, get_cmake_dir, get_include, set_signal
 from ._function import LuaFunction, compile
 from ._options import StateOptions, ThreadOptions
 from ._state import LuaState, StateStatistics
@@ -62,4 +62,5 @@ __all__ = [
     "get_cmake_dir",
     "get_include",
     "run",
+    "set_signal",
 ]

@@ -48,6 +48,7 @@ def _end_threads() -> None:
         if not _interrupted and not _ended_by_exception():
             while waiting := [thread for thread in enumerate() if _is_joined(thread)]:
                 for thread in waiting:
+                    thread._resume()  # nobody is left to do so
                     thread._join(None)
             for thread in list(_threads.values()):
                 if thread._ended():

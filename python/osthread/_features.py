@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import _core
 
-__all__ = ["Features", "features", "get_cmake_dir", "get_include"]
+__all__ = ["Features", "features", "get_cmake_dir", "get_include", "set_signal"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,18 @@ class Features:
 def features() -> Features:
     """What this build can do."""
     return Features(**_core.features())
+
+
+def set_signal(number: int) -> None:
+    """Chooses the signal that reaches running threads, before the first one; ``RuntimeError`` after it.
+
+    ``SIGURG`` by default, or what ``OSTHREAD_SIGNAL`` in the environment says. 0: none. Then code that neither
+    allocates nor waits can't be interrupted, and nothing can be killed; :func:`features` says so. ``ValueError`` for
+    a signal that can't be had.
+    """
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"a signal is a number, not {type(number).__name__}")
+    _core.set_signal(number)
 
 
 def get_include() -> str:

@@ -41,7 +41,8 @@ class LuaState(_core.State):
 
     Takes one call at a time; a second thread's call waits its turn. Options as :class:`OSThread` has them,
     but for those of the thread. ``time_limit`` is for each call. After :class:`LuaTimeout`,
-    :class:`LuaMemoryError` or :class:`Stopped` the state goes on working. Ctrl-C ends the code that runs.
+    :class:`LuaMemoryError` or :class:`Stopped` the state goes on working; after ``kill()``, or a ``time_limit``
+    that only a kill could enforce, it is closed. Ctrl-C ends the code that runs.
 
     >>> with osthread.LuaState() as lua:
     ...     lua.execute("function double(x) return 2 * x end")
@@ -108,10 +109,15 @@ class LuaState(_core.State):
         return self._interrupt()
 
     def kill(self) -> bool:
-        """Not to be had in this version: ``NotImplementedError``."""
-        raise NotImplementedError(
-            "kill() can't be had in this build: see osthread.features(); use interrupt()"
-        )
+        """Ends the call that runs now for good, from any thread: it raises :class:`Killed`, and the state is closed.
+
+        Whether there was one. ``NotImplementedError`` where it can't be had (``features().kill``).
+        """
+        if not _core.features()["kill"]:
+            raise NotImplementedError(
+                "kill() can't be had in this build: see osthread.features(); use interrupt()"
+            )
+        return self._kill()
 
     def statistics(self) -> StateStatistics:
         """Memory, now and at most."""

@@ -37,6 +37,8 @@ _detached: dict[int, OSThread] = {}
 
 _UNSET: Any = object()
 
+FOREVER = 9e9  # seconds; the clock's nanoseconds hold no more
+
 
 class _AtWork:
     """How many threads are in the block just now."""
@@ -349,13 +351,38 @@ class OSThread(_core.Thread):
         return self._interrupt()
 
     def kill(self) -> bool:
-        """Not to be had in this version: ``NotImplementedError``."""
-        raise NotImplementedError(
-            "kill() can't be had in this build: see osthread.features(); use interrupt() or terminate()"
-        )
+        """Has the thread leave Lua for good at its next safe point, whatever it does; its state is discarded.
+
+        Memory, machine code and files opened by ``io`` are given back; nothing of Lua runs any more, finalizers
+        neither. Does not wait; whether it had something to do. Code inside a Python callable or a C module ends when
+        that returns. ``NotImplementedError`` where it can't be had (``features().kill``).
+        """
+        if not _core.features()["kill"]:
+            raise NotImplementedError(
+                "kill() can't be had in this build: see osthread.features(); use interrupt() or terminate()"
+            )
+        self._asked = True
+        return self._kill()
+
+    def pause(self, timeout: float | None = 0.0) -> bool:
+        """Holds the chunk at its next instruction, compiled loops included.
+
+        Does not wait, and returns whether it had something to do. With a ``timeout`` (seconds; ``None``: for ever) it
+        waits, and returns whether the chunk is held; ``status`` is ``"paused"`` while it is. A stop, of any kind,
+        lets it go. Its ``time_limit`` runs on.
+        """
+        seconds = _timeout(timeout)
+        paused = self._pause()
+        if seconds == 0.0:
+            return paused
+        return self._wait_held(FOREVER if seconds is None else seconds)
+
+    def resume(self) -> bool:
+        """Lets a paused chunk go on; whether it had been paused."""
+        return self._resume()
 
     def terminate(self, grace: float | None = None) -> Status:
-        """``request_stop()``, then ``interrupt()``, with ``grace`` seconds between them; waits: the final status.
+        """``request_stop()``, ``interrupt()``, ``kill()``, with ``grace`` seconds between; waits: the final status.
 
         One that does not answer is given up: ``"abandoned"``, with a :class:`ThreadAbandonedWarning`.
         """
@@ -364,8 +391,8 @@ class OSThread(_core.Thread):
         status = self._terminate(seconds)
         if status == "abandoned":
             warnings.warn(
-                f"{self!r} did not end when it was terminated: it is in a C function, a Python callable or a "
-                "finalizer that does not return",
+                f"{self!r} did not end when it was terminated: it is in a Python callable or in C code that "
+                "does not return",
                 ThreadAbandonedWarning,
                 stacklevel=_callers_level(),
             )
@@ -439,7 +466,8 @@ class OSThread(_core.Thread):
         return str(self._options.get("on_exit", "join"))
 
     def _leave(self) -> None:
-        """Applies on_exit."""
+        """Applies on_exit. A paused thread goes on: nobody is left to resume it."""
+        self._resume()
         if self._status == "suspended":
             self._fetched = True
             self._discard()
@@ -472,10 +500,11 @@ class OSThread(_core.Thread):
         if status == "suspended":
             self._discard()
             self._call_back()
-        elif status == "running" and not self._detached and self._policy() == "detach":
+        elif status in ("running", "paused") and not self._detached and self._policy() == "detach":
+            self._resume()
             self._dropped = True  # and kept all the same: this is not called again
             self.detach()
-        elif status == "running" and not self._detached:
+        elif status in ("running", "paused") and not self._detached:
             text = f"{self!r} was dropped while it was running, and is terminated"
             advice = "keep a reference to it, use 'with', or call detach()"
             if not self._fetched:
@@ -498,7 +527,7 @@ class OSThread(_core.Thread):
             _core.write_unraisable(error, f"{self!r}, whose error nobody asked for")
 
     def _error_unreported(self) -> bool:
-        if self._status in ("running", "finished", "lost"):
+        if self._status in ("running", "paused", "finished", "lost"):
             return False
         error = self._error()
         return error is not None and not self._is_asked_stop(error)

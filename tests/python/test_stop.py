@@ -325,13 +325,6 @@ def test_terminate_gives_up_what_sits_in_python(gate) -> None:
     assert thread.status == "abandoned", "what was said once stands"
 
 
-def test_kill_is_not_to_be_had_yet() -> None:
-    with OSThread(ENDLESS, on_exit="terminate") as thread:
-        with pytest.raises(NotImplementedError):
-            thread.kill()
-        assert thread.is_alive()
-
-
 # --- Cleanup, and how a stop ends ---------------------------------------------------------------------
 
 
@@ -622,8 +615,8 @@ def test_interrupt_while_the_state_is_closed(gate) -> None:
     ],
     ids=["finalizer", "finalizer at the end", "hook"],
 )
-def test_an_endless_finalizer_or_hook_is_given_up_and_does_not_keep_the_process(code, run_script) -> None:
-    """LuaJIT runs no hook inside either, so only a kill could end it."""
+def test_an_endless_finalizer_or_hook_is_killed(code, run_script) -> None:
+    """LuaJIT runs no hook inside either, so only a kill ends it."""
     script = f"""
 import threading
 from osthread import OSThread
@@ -634,10 +627,7 @@ started.wait(30)
 print(thread.terminate())
 """
     returncode, stdout, stderr = run_script(script)
-    assert (returncode, stdout) == (0, "abandoned\n")
-    assert "ThreadAbandonedWarning" in stderr
-    assert "terminate called" not in stderr
-    assert "Fatal" not in stderr
+    assert (returncode, stdout, stderr) == (0, "killed\n", "")
 
 
 def test_interrupts_of_all_threads_while_they_start_more(gate) -> None:

@@ -41,17 +41,22 @@ def check(what: str) -> Callable[[Check], Check]:
     return add
 
 
-def interrupted(code: str) -> str:
-    """Start `code`, which never ends and calls ready() first; interrupt it. How long that took."""
+def stopped(code: str, stop: Callable[[OSThread], bool], status: str) -> str:
+    """Start `code`, which never ends and calls ready() first; stop it. How long that took."""
     ready = threading.Event()
     with OSThread(code, globals={"ready": ready.set}, on_exit="terminate") as thread:
         expect(ready.wait(PATIENCE), "the thread did not start")
         start = time.perf_counter()
-        thread.interrupt()
+        stop(thread)
         expect(thread.join(PATIENCE), f"still running after {PATIENCE:.0f} s")
         elapsed = time.perf_counter() - start
-        expect(thread.status == "stopped", f"status {thread.status}")
+        expect(thread.status == status, f"status {thread.status}")
     return f"{elapsed * 1e6:.0f} us"
+
+
+def interrupted(code: str) -> str:
+    """How long an interrupt took to end `code`."""
+    return stopped(code, OSThread.interrupt, "stopped")
 
 
 @check("a thread runs Lua and gives its result")
@@ -102,6 +107,13 @@ def _() -> str:
         "local ffi = require 'ffi' ffi.cdef 'int poll(void *, unsigned long, int);'"
         "ready() while true do ffi.C.poll(nil, 0, -1) end"
     )
+
+
+@check("a pattern match without end is killed")
+def _() -> str:
+    if not osthread.features().kill:
+        raise Unavailable("this build has no kill()")
+    return stopped("ready() return (('a'):rep(40)):find(('.-'):rep(20) .. 'b')", OSThread.kill, "killed")
 
 
 @check("time_limit ends a thread")
@@ -166,6 +178,4 @@ def examine() -> int:
             word = "ok"
         print(f"{word:6} {what}" + f": {detail}" * bool(detail))
         sys.stdout.flush()
-    if not features.kill:
-        print("no     kill(): not in this version")
     return int(failed)

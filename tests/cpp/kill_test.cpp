@@ -1,0 +1,58 @@
+// A kill leaves the VM from wherever the thread is, and nothing is left over.
+#include <random>
+#include <thread>
+
+#include "support.hpp"
+
+using namespace osthread;
+using namespace osthread::test;
+
+namespace {
+
+constexpr const char* kHostile[] = {
+    "while true do end",
+    "jit.off() while true do end",
+    "return (('a'):rep(40)):find(('.-'):rep(20) .. 'b')",
+    "local u = newproxy(true) getmetatable(u).__gc = function() while true do end end u = nil "
+    "collectgarbage()",
+    "local u = newproxy(true) getmetatable(u).__gc = function() return (('a'):rep(40)):find(('.-'):rep(20) "
+    ".. 'b') end "
+    "u = nil collectgarbage()",
+    "local u = newproxy(true) getmetatable(u).__gc = function() while true do end end",  // at the end
+    "__gc = function() s = nil collectgarbage() while true do end end s = ('x'):rep(2^20) "
+    "u = newproxy(true) getmetatable(u).__gc = __gc",
+    "local t = {} while true do t[#t + 1] = {} if #t > 1e5 then t = {} end end",
+    "local s = '' while true do s = s .. 'x' if #s > 1e4 then s = '' end end",
+    "while true do local s = ('x'):rep(2^20) end",
+    "while true do pcall(error, 'x') end",
+    "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
+    "local ffi = require 'ffi' ffi.cdef 'int usleep(unsigned);' while true do ffi.C.usleep(10) end",
+    "require('osthread').sleep(1000)",
+    "local t = {} for i = 1, 1e6 do t[i] = i % 7 end while true do table.sort(t, function(a, b) return a < b "
+    "end) end",
+    "while true do ('x'):rep(1000):gsub('.', function(c) return c .. c end) end",
+    "while true do load('return ' .. ('{'):rep(100) .. ('}'):rep(100)) end",
+    "setmetatable(_G, {__index = function(t, k) return k end}) while true do local x = foo .. bar end",
+    "while true do local s = tostring(setmetatable({}, {__tostring = function() return ('x'):rep(100) end})) "
+    "end",
+    "error(setmetatable({}, {__tostring = function() while true do end end}))",
+};
+
+void kill_often(const char* code, int times) {
+  CAPTURE(code);
+  std::minstd_rand random(42);
+  for (int i = 0; i < times; ++i) {
+    OSThread thread(code, {}, {.grace = 1ms});
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
+    thread.kill();
+    REQUIRE(thread.join_for(kPatience));
+    CHECK(thread.status() == Status::killed);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a kill ends whatever runs, at any moment [compiled loop]") {
+  if (!features().kill) return;
+  for (const char* code : kHostile) kill_often(code, 25);
+}
