@@ -52,8 +52,8 @@ inline constexpr std::chrono::milliseconds kLeaveAgain{1};
 // How long raising at every instruction may take to end code that catches errors in thousands of frames,
 // before the thread is to leave the VM.
 inline constexpr std::chrono::milliseconds kUnwinding{200};
-// How long code that can be interrupted may take to be so, once it is asked; and how long a thread may have to
-// wait for a CPU until it hears of it.
+// How long code that can be interrupted may take to be so, once it is asked; and how long a thread may have
+// to wait for a CPU until it hears of it.
 inline constexpr std::chrono::milliseconds kAnswer = 2 * kAskAgain;
 inline constexpr std::chrono::seconds kBusyMachine{1};
 
