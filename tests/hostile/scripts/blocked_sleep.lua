@@ -1,0 +1,6 @@
+-- Sleeps for ever.
+-- ends: LuaTimeout
+-- weakest: interrupt
+
+require('osthread').sleep(1e9)
+while true do end

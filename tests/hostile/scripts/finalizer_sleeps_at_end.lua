@@ -1,0 +1,8 @@
+-- A finalizer that sleeps at the state's end, caught, for ever.
+-- ends: LuaTimeout
+-- weakest: kill
+
+getmetatable(newproxy(true)).__gc = function()
+  local sleep = require('osthread').sleep
+  while true do pcall(sleep, 1e9) end
+end

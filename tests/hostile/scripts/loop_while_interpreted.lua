@@ -1,0 +1,6 @@
+-- An empty loop that is never compiled.
+-- ends: LuaTimeout
+-- weakest: interrupt
+
+jit.off()
+while true do end

@@ -1,0 +1,5 @@
+-- The match hangs inside gsub.
+-- ends: LuaTimeout
+-- weakest: kill
+
+return (('a'):rep(40):gsub(('.-'):rep(20) .. 'b', ''))

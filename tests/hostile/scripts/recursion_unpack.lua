@@ -1,0 +1,5 @@
+-- More results than fit on the stack.
+-- ends: LuaError
+-- weakest: interrupt
+
+return unpack({}, 1, 1e7)
