@@ -1,0 +1,3 @@
+-- The compiler's controls.
+
+return rawget(_G, 'jit') ~= nil and 'jit'

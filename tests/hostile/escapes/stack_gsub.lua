@@ -1,0 +1,5 @@
+-- C's stack, by gsub.
+-- needs: kill
+
+local function f() return (('x'):gsub('.', f)) end
+return f()
