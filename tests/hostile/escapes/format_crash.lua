@@ -11,7 +11,7 @@ end
 for _, n in ipairs {-1, 0, 2 ^ 31, 2 ^ 32, 2 ^ 53, 1e300, 0 / 0} do
   pcall(string.rep, 'x', n) pcall(string.rep, '', n, '') pcall(string.sub, 'x', n, -n)
   pcall(string.byte, 'x', -n, n) pcall(string.char, n) pcall(string.find, 'x', 'x', n)
-  pcall(string.format, '%c', n) pcall(table.concat, {}, '', n, n) pcall(table.insert, {}, n, 1)
+  pcall(string.format, '%c', n) pcall(table.concat, {}, '', n, n)
   pcall(table.remove, {}, n) pcall(table.move, {}, n, n, -n) pcall(unpack, {}, -n, n)
   pcall(select, n, 1) pcall(math.random, n, n) pcall(bit.lshift, 1, n) pcall(tostring, n)
 end

@@ -8,4 +8,4 @@ pcall(m.__index, spy, 'now')
 for k, v in pairs(heard) do
   if type(v) == 'table' or k == 'library' then return k end
 end
-return next(heard) and 'the core filled a table of mine'
+return false
