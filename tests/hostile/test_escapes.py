@@ -16,7 +16,7 @@ from typing import Any
 
 import osthread
 import pytest
-from osthread import LuaError, LuaState, LuaTimeout
+from osthread import LuaError, LuaState, LuaTimeout, OSThread
 
 HERE = Path(__file__).parent
 ESCAPES = sorted((HERE / "escapes").glob("*.lua"))
@@ -67,6 +67,18 @@ def test_a_stop_that_was_kept_is_no_stop_when_it_is_thrown_again() -> None:
         with pytest.raises(LuaError) as caught:
             state.execute("error(kept, 0)")
         assert type(caught.value) is LuaError
+
+
+def test_code_in_a_state_can_not_stop_the_thread_that_calls_it() -> None:
+    """A safe state in a callable of a thread: `osthread.self()` there is not the thread around it."""
+
+    def guest() -> None:
+        with LuaState(libraries="safe") as state:
+            state.execute("local thread = require('osthread').self() if thread then thread:interrupt() end")
+
+    with OSThread("pcall(guest) return 'undisturbed'", globals={"guest": guest}) as thread:
+        pass
+    assert thread.result() == "undisturbed"
 
 
 def test_a_stop_among_the_results_is_the_stop() -> None:

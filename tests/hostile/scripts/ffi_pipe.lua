@@ -4,7 +4,6 @@
 -- leaves: descriptors
 
 local ffi = require('ffi')
-
 ffi.cdef('int pipe(int *); long read(int, void *, size_t); int close(int);')
 local ends = ffi.gc(ffi.new('int[2]'), function(p) ffi.C.close(p[0]) ffi.C.close(p[1]) end)
 ffi.C.pipe(ends)

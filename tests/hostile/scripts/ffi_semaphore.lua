@@ -3,7 +3,6 @@
 -- weakest: interrupt
 
 local ffi = require('ffi')
-
 ffi.cdef('int sem_init(void *, int, unsigned); int sem_wait(void *);')
 local semaphore = ffi.new('uint64_t[16]')
 ffi.C.sem_init(semaphore, 0, 0)
