@@ -1,9 +1,8 @@
 /* Code that somebody's C function calls back through FFI runs on top of frames that must not be skipped: the
  * run is told (the linker's --wrap). */
-#include "callback.h"
-
 #include <stddef.h>
 
+#include "leaving.h"
 #include "lj_ccallback.h"
 #include "lj_obj.h"
 

@@ -361,6 +361,17 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
     if (run.left() != Run::Left::no) return leave(run);
   }
   run.finish();
+  if (outcome.ending == Ending::finished && run.raised() && !run.exiting()) {
+    // `return pcall(f)`: the stop itself among the results.
+    const int count = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kStop);
+    for (int i = 1; i <= count && outcome.ending == Ending::finished; ++i) {
+      if (!lua_rawequal(L, i, -1)) continue;
+      outcome.ending = Ending::stopped;
+      outcome.error = stopped_error(cause_of(run), outcome.frames);
+    }
+    lua_settop(L, count);
+  }
   if (outcome.ending == Ending::finished) {
     try {
       outcome.results = read_values(L, 1, lua_gettop(L), {"results"});
@@ -377,7 +388,8 @@ std::exception_ptr Interpreter::error_of(int status, Run& run, Outcome& outcome)
   lua_State* L = vm_->state();
   const int index = lua_gettop(L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kStop);
-  const bool is_stop = lua_rawequal(L, index, -1);
+  // One that was kept from an earlier run is an error like any other.
+  const bool is_stop = lua_rawequal(L, index, -1) && (run.raised() || run.stopped_by_request());
   lua_settop(L, index);
   // ERRERR with a stop raised: it hit the message handler itself.
   if (is_stop || (status == LUA_ERRERR && run.raised())) {

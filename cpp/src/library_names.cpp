@@ -198,7 +198,14 @@ void push_library(lua_State* L, std::string_view name) {
   if (lua_istable(L, -1)) {
     const std::string_view field = dot == std::string_view::npos ? name : name.substr(dot + 1);
     lua_pushlstring(L, field.data(), field.size());
-    lua_gettable(L, -2);  // not raw: the module osthread makes some of its fields when they are asked for
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);  // raw: a script's metatable is not asked
+    if (lua_isnil(L, -1) && name.starts_with("osthread.")) {
+      lua_pop(L, 1);
+      lua_gettable(L, -2);  // the module makes some of its fields when they are asked for
+    } else {
+      lua_remove(L, -2);
+    }
     lua_remove(L, -2);
   }
   if (!lua_isnil(L, -1)) return;

@@ -9,8 +9,8 @@ namespace {
 
 // Locals, so that no script can change what they mean later.
 constexpr char kHelpers[] = R"lua(
-local ffi = ...
-local istype, typeof, tostring = ffi.istype, ffi.typeof, tostring
+local ffi, tostring = ...
+local istype, typeof = ffi.istype, ffi.typeof
 local int64, uint64, pointer = typeof "int64_t", typeof "uint64_t", typeof "void *"
 return {
   ffi,
@@ -30,6 +30,9 @@ return {
 enum Helper { kFfi = 1, kClassify, kTypeName, kInt64, kUint64, kNull };
 
 void load_ffi(lua_State* L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kFfi);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
   luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 16);
   lua_getfield(L, -1, "ffi");
   if (lua_istable(L, -1)) {
@@ -38,26 +41,10 @@ void load_ffi(lua_State* L) {
   }
   lua_pop(L, 1);
   // Opened once at most: a second luaopen_ffi would forget the types of the first. It registers itself as
-  // loaded, which is right where the script may `require "ffi"` and is taken back where it may not.
-  lua_getglobal(L, "package");
-  bool allowed = false;
-  if (lua_istable(L, -1)) {
-    lua_getfield(L, -1, "preload");
-    if (lua_istable(L, -1)) {
-      lua_getfield(L, -1, "ffi");
-      allowed = !lua_isnil(L, -1);
-      lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
+  // loaded, which is right here: where the script may not have it, it was opened with the state.
   lua_pushcfunction(L, luaopen_ffi);
   lua_pushliteral(L, "ffi");
   lua_call(L, 1, 1);
-  if (!allowed) {
-    lua_pushnil(L);
-    lua_setfield(L, -3, "ffi");
-  }
   lua_remove(L, -2);
 }
 
@@ -67,7 +54,8 @@ void push_helper(lua_State* L, Helper helper) {
     lua_pop(L, 1);
     if (luaL_loadbuffer(L, kHelpers, sizeof(kHelpers) - 1, "=(osthread)") != 0) lua_error(L);
     load_ffi(L);
-    lua_call(L, 1, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kTostring);
+    lua_call(L, 2, 1);
     lua_pushvalue(L, -1);
     lua_rawseti(L, LUA_REGISTRYINDEX, slot::kCdata);
   }

@@ -61,9 +61,10 @@ int sleep(lua_State* L) {
 double now() noexcept { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
 
 int push_self(lua_State* L) {
-  return guarded(L, [](lua_State*) -> Values {
+  return guarded(L, [](lua_State* state) -> Values {
     ThreadCore* core = registry::current();
-    if (!core) return {Value()};
+    // Not in a state of its own that a function of the host runs: what runs there is a guest of this thread.
+    if (!core || !core->runs(Vm::of(state))) return {Value()};
     return {thread_value(core->shared_from_this())};
   });
 }
@@ -104,6 +105,7 @@ int library_path(lua_State* L) {
 // The half that is Lua over FFI, made when a field of it is first asked for: ffi alone takes a third of what
 // an idle state holds. Arguments: the module and the field.
 int complete(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   if (luaL_loadbuffer(L, embedded::kLuaModule_osthread, embedded::kLuaModule_osthread_size, "=osthread") != 0)
     return lua_error(L);
@@ -136,6 +138,7 @@ int complete(lua_State* L) {
 int mark(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
+  if (luaL_getmetafield(L, 1, "__metatable")) return luaL_error(L, "cannot change a protected metatable");
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, 1);
   return 1;
@@ -155,9 +158,11 @@ int open_module(lua_State* L) {
     lua_pushcclosure(L, mark, 1);
     lua_setfield(L, -2, name);
   }
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 2);
   lua_pushcfunction(L, complete);
   lua_setfield(L, -2, "__index");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
   lua_setmetatable(L, -2);
   return 1;
 }

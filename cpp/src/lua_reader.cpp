@@ -41,6 +41,19 @@ std::string place_step(const Value& key) {
 
 namespace {
 
+// A string is copied for each place that refers to it, so a small state could fill the host's memory: what
+// crosses at once may hold as many bytes as the state itself.
+void take_bytes(Vm& vm, std::size_t& taken, std::size_t size) {
+  taken += size;
+  const std::size_t limit = vm.quota().limit();
+  if (limit == 0 || taken <= limit) return;
+  throw LuaMemoryError(
+      {.message = "not enough memory: the strings that cross at once are larger than the limit",
+       .frames = {},
+       .value = nullptr,
+       .thread = {}});
+}
+
 // Reads values breadth first, so that depth costs no stack: of Lua's it takes a few slots, of C's nothing.
 // Tables and functions met are anchored in a Lua table until their turn, so that they can be pushed again.
 //
@@ -224,6 +237,7 @@ class Reader {
       case LUA_TSTRING: {
         std::size_t length = 0;
         const char* bytes = lua_tolstring(L, index, &length);
+        take_bytes(vm_, taken_, length);
         return Value(std::string_view(bytes, length));
       }
       case LUA_TTABLE:
@@ -312,6 +326,7 @@ class Reader {
   static constexpr int kCdataType = 10;  // LuaJIT's own, not in lua.h
 
   Vm& vm_;
+  std::size_t taken_ = 0;
   const Place place_;
   Values values_;
   int work_ = 0;
@@ -322,7 +337,7 @@ class Reader {
 };
 
 // What needs no protected call: nothing in it allocates in the state.
-bool read_plain(lua_State* L, int index, Value& value) {
+bool read_plain(lua_State* L, int index, Value& value, std::size_t& taken) {
   switch (lua_type(L, index)) {
     case LUA_TNIL:
       return true;
@@ -335,6 +350,7 @@ bool read_plain(lua_State* L, int index, Value& value) {
     case LUA_TSTRING: {
       std::size_t length = 0;
       const char* bytes = lua_tolstring(L, index, &length);
+      take_bytes(Vm::of(L), taken, length);
       value = Value(std::string_view(bytes, length));
       return true;
     }
@@ -349,8 +365,9 @@ int read_body(lua_State* L) { return Reader::body(L); }
 
 Values read_values(lua_State* L, int first, int count, Place place) {
   Values values(static_cast<std::size_t>(count));
+  std::size_t taken = 0;
   for (int i = 0; i < count; ++i)
-    if (!read_plain(L, first + i, values[static_cast<std::size_t>(i)]))
+    if (!read_plain(L, first + i, values[static_cast<std::size_t>(i)], taken))
       return Reader(Vm::of(L), place)
           .read(L, first, count);  // all of them, so that shared tables stay shared
   return values;

@@ -98,6 +98,7 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
     exceeded_ = true;
     return nullptr;
   }
+  busy_.store(true, std::memory_order_relaxed);
   void* result = nullptr;
   if (new_size == 0) {
     if (block) raw_free(block, old_size);
@@ -106,6 +107,7 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
   } else {
     result = raw_resize(block, old_size, new_size);
   }
+  busy_.store(false, std::memory_order_relaxed);
   if (!result && new_size != 0) return nullptr;
   used_.store(used, std::memory_order_relaxed);
   if (used > peak_.load(std::memory_order_relaxed)) peak_.store(used, std::memory_order_relaxed);

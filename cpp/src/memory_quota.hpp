@@ -47,6 +47,8 @@ class MemoryQuota {
   // Has `look` called, once, when the state next allocates: on its thread, by whatever part of LuaJIT needs
   // the memory. From any thread, and async-signal-safe.
   void look_soon() noexcept;
+  // Whether the allocator is in the middle of something with a large block.
+  bool busy() const noexcept { return busy_.load(std::memory_order_relaxed); }
   void set_look(void (*look)(MemoryQuota&)) noexcept { look_ = look; }
 
   // Frees the large blocks; with the arena's end everything of the state is then gone.
@@ -86,6 +88,7 @@ class MemoryQuota {
   // Up to here there is nothing to see to: no new peak, no collection due, nobody who wants look_ called.
   std::atomic<std::size_t> mark_{0};
   std::atomic<bool> looking_{false};
+  std::atomic<bool> busy_{false};
   void (*look_)(MemoryQuota&) = nullptr;
   bool collecting_ = false;  // asked for, and not done yet
   unsigned pace_ = 0;        // what the collector goes back to

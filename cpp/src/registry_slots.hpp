@@ -22,7 +22,9 @@ enum : int {
   kModules,    // what the limited require knows
   kExitValue,  // what os.exit was called with
   kChunk,      // the compiled chunk
-  kCount = kChunk
+  kTostring,   // the stock tostring, whatever the script puts in its place
+  kFfi,        // the library ffi where the script may not have it
+  kCount = kFfi
 };
 
 }  // namespace osthread::slot

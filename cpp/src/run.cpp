@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "c_stack.h"
-#include "callback.h"
 #include "frames.hpp"
+#include "leaving.h"
 #include "registry_slots.hpp"
 #include "safe_point.h"
 #include "state_end.h"
@@ -373,7 +373,7 @@ bool Run::leaves_now() noexcept {
 
 bool Run::may_leave() const noexcept {
   return in_call_.load(std::memory_order_relaxed) && shields_.load(std::memory_order_relaxed) == 0 &&
-         !in_callback() && !this_slot.setting_hook;
+         !in_callback() && !this_slot.setting_hook && !vm_.quota().busy();
 }
 
 void Run::leave(Left how) noexcept {
@@ -387,8 +387,11 @@ void Run::on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer
   if (run && run->callback_.load(std::memory_order_relaxed) < stack_pointer)
     run->callback_.store(0, std::memory_order_relaxed);
   attend();
-  if (!run || !run->may_leave() || !run->leaves_now()) return;
-  if (osthread_is_safe_point(run->L_, program_counter)) run->leave(Left::by_kill);
+  if (!run || !run->leaving()) return;
+  if (run->may_leave() && osthread_is_safe_point(run->L_, program_counter) && run->leaves_now())
+    run->leave(Left::by_kill);
+  // Not here: then where LuaJIT next calls us.
+  run->leave_soon_.store(true, std::memory_order_relaxed);
   run->vm_.quota().look_soon();
 }
 
@@ -406,7 +409,8 @@ void Run::look(MemoryQuota& quota) noexcept {
 
 void Run::leave_if_asked() noexcept {
   Run* run = this_slot.innermost;
-  if (run && run->may_leave() && run->leaves_now()) run->leave(Left::by_kill);
+  if (run && run->leave_soon_.load(std::memory_order_relaxed) && run->may_leave() && run->leaves_now())
+    run->leave(Left::by_kill);
 }
 
 int Run::enter_c_function(lua_State* L, lua_CFunction function) {
@@ -415,6 +419,7 @@ int Run::enter_c_function(lua_State* L, lua_CFunction function) {
   if (static_cast<const char*>(__builtin_frame_address(0)) < limit) return luaL_error(L, "C stack overflow");
   // Some of LuaJIT's own look like anybody's (those of lib_package.c).
   if (osthread_is_safe_text(reinterpret_cast<std::uintptr_t>(function))) return function(L);
+  leave_if_asked();
   const Shield shield;
   return function(L);
 }
@@ -649,6 +654,7 @@ void Run::exit(lua_State* L) {
 
 void osthread_enter_callback(std::uintptr_t frame) { osthread::Run::enter_callback(frame); }
 void osthread_leave_callback(std::uintptr_t frame) { osthread::Run::leave_callback(frame); }
+void osthread_leave_if_asked() { osthread::Run::leave_if_asked(); }
 
 namespace osthread {
 

@@ -352,6 +352,7 @@ class Run {
   std::atomic<bool> in_call_{false};  // landing_ is there
   std::atomic<int> shields_{0};
   std::atomic<std::uintptr_t> callback_{0};  // the outermost callback's frame; 0: none
+  std::atomic<bool> leave_soon_{false};      // a signal came where it could not leave
   bool warned_ = false;                      // that a time limit makes it leave, if the hook does not help
   Left left_ = Left::no;
   // Written and read on this thread only, but attend() interrupts it anywhere: atomics without order, fenced

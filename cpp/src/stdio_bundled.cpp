@@ -59,7 +59,8 @@ int __wrap_fclose(std::FILE* file) {
 // for as long. Standard output alone is shared with commands.
 int __wrap_fflush(std::FILE* file) { return __real_fflush(file ? file : stdout); }
 
-// Reading of what has no end (/dev/zero has not one line) is a loop in which LuaJIT's own text is hardly ever.
+// Reading of what has no end (/dev/zero has not one line) is a loop in which LuaJIT's own text is hardly
+// ever.
 char* __wrap_fgets(char* to, int size, std::FILE* file) {
   char* result = __real_fgets(to, size, file);
   Run::leave_if_asked();

@@ -71,6 +71,8 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   std::uintptr_t ident() const noexcept { return ident_; }
   std::uint64_t native_id() const noexcept;
   Stop& stop() noexcept { return *stop_; }
+  // On its own thread: whether this is the state it was made for.
+  bool runs(const Vm& vm) const noexcept { return interpreter_ && &interpreter_->vm() == &vm; }
   void note_waiting(const char* what,
                     Clock::time_point since) noexcept;  // the native thread's; null: no more
 

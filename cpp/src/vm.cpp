@@ -58,6 +58,8 @@ int set_up(lua_State* L) {
   lua_pushboolean(L, setup->environment == Vm::Environment::ignored);
   lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");  // luaopen_package looks for it
   luaL_openlibs(L);
+  lua_getglobal(L, "tostring");
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kTostring);
   lua_getglobal(L, "math");
   lua_getfield(L, -1, "randomseed");
   lua_pushnumber(L, next_seed());
@@ -181,8 +183,18 @@ int restrict_body(lua_State* L) {
       lua_setglobal(L, name);
     }
   }
-  if (!libraries.has(Libraries::kFfi)) remove_preloaded(L, {"ffi"});
-  if (!libraries.has(Libraries::kJit)) remove_preloaded(L, {"jit.opt", "jit.profile", "jit.util"});
+  if (!libraries.has(Libraries::kFfi)) {
+    remove_preloaded(L, {"ffi"});
+    // Now, and out of sight: LuaJIT's parser opens it at the first 64-bit literal and registers it as loaded.
+    lua_pushcfunction(L, luaopen_ffi);
+    lua_call(L, 0, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot::kFfi);
+    remove_loaded(L, "ffi");
+  }
+  if (!libraries.has(Libraries::kJit)) {
+    remove_preloaded(L, {"jit.profile", "jit.util"});
+    remove_loaded(L, "jit.opt");
+  }
   if (!libraries.has(Libraries::kString) || libraries.is_safe()) remove_preloaded(L, {"string.buffer"});
   if (!libraries.has(Libraries::kTable)) remove_preloaded(L, {"table.new", "table.clear"});
   return 0;
