@@ -7,17 +7,19 @@
 #include <functional>
 #include <future>
 #include <limits>
-#include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "event.hpp"
+
 using namespace std::chrono_literals;
 using osthread::Clock;
 using osthread::NativeThread;
 using osthread::NativeThreadOptions;
+using osthread::test::Event;
 
 namespace {
 
@@ -128,11 +130,11 @@ TEST_CASE("join_until says false while the thread runs and may be tried again") 
 
 TEST_CASE("a detached thread goes on without its owner") {
   // Static: nothing tells when a detached thread is gone.
-  static std::binary_semaphore may_end{0};
-  static std::binary_semaphore ended{0};
+  static Event may_end;
+  static Event ended;
   const auto routine = [](void*) {
-    may_end.acquire();
-    ended.release();
+    may_end.wait();
+    ended.happen();
     return 0;
   };
   {
@@ -143,8 +145,8 @@ TEST_CASE("a detached thread goes on without its owner") {
     CHECK(thread.native_id() == 0);
     CHECK_THROWS_AS(thread.join(), std::logic_error);
   }
-  may_end.release();
-  ended.acquire();
+  may_end.happen();
+  ended.wait();
 }
 
 TEST_CASE("moving passes the thread on, and assigning first joins the one that is replaced") {
@@ -201,16 +203,16 @@ TEST_CASE("a thread that joins itself gets an error, not a deadlock") {
 }
 
 TEST_CASE("a thread that destroys its own NativeThread is detached") {
-  static std::binary_semaphore destroyed{0};
+  static Event destroyed;
   static NativeThread* owned = nullptr;
   const auto routine = [](void*) {
     delete owned;
-    destroyed.release();
+    destroyed.happen();
     return 0;
   };
   owned = new NativeThread(routine, nullptr, {.suspended = true});
   owned->start();
-  destroyed.acquire();
+  destroyed.wait();
 }
 
 TEST_CASE("impossible options are refused by name, before there is a thread") {

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <string>
 
+#include "event.hpp"
 #include "osthread/osthread.hpp"
 
 namespace osthread::test {
@@ -21,19 +23,17 @@ inline constexpr std::chrono::seconds kPatience{60};
 class Signal {
  public:
   Value value() {
-    return function([this](const Values&) -> Values {
-      calls_.fetch_add(1);
-      calls_.notify_all();
+    return function([called = called_](const Values&) -> Values {
+      called->happen();
       return {};
     });
   }
-  void wait(int calls = 1) const {
-    for (int now = calls_.load(); now < calls; now = calls_.load()) calls_.wait(now);
-  }
-  int calls() const { return calls_.load(); }
+  void wait(int calls = 1) const { called_->wait(calls); }
+  int calls() const { return called_->times(); }
 
  private:
-  std::atomic<int> calls_{0};
+  // Shared with the function: an abandoned thread may still be in it when this is gone.
+  const std::shared_ptr<Event> called_ = std::make_shared<Event>();
 };
 
 // What C++ code holds up in a chunk, until it is opened.
@@ -41,22 +41,18 @@ class Gate {
  public:
   ~Gate() { open(); }
   Value value() {
-    return function([this](const Values&) -> Values {
-      inside_ = true;
-      inside_.notify_all();
-      open_.wait(false);
+    return function([inside = inside_, opened = opened_](const Values&) -> Values {
+      inside->happen();
+      opened->wait();
       return {};
     });
   }
-  void wait_inside() const { inside_.wait(false); }
-  void open() {
-    open_ = true;
-    open_.notify_all();
-  }
+  void wait_inside() const { inside_->wait(); }
+  void open() { opened_->happen(); }
 
  private:
-  std::atomic<bool> inside_{false};
-  std::atomic<bool> open_{false};
+  const std::shared_ptr<Event> inside_ = std::make_shared<Event>();
+  const std::shared_ptr<Event> opened_ = std::make_shared<Event>();
 };
 
 inline double as_number(const Value& value) { return value.as<double>(); }

@@ -4,14 +4,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <barrier>
 #include <chrono>
 #include <thread>
 #include <vector>
 
+#include "event.hpp"
+
 using namespace std::chrono_literals;
 using osthread::Clock;
 using osthread::Waiter;
+using osthread::test::Event;
 
 namespace {
 
@@ -123,7 +125,7 @@ TEST_CASE("wake_all wakes every parker") {
   Waiter waiter;
   std::atomic<int> round{0};
   std::atomic<bool> lost = false;
-  std::barrier<> together(kParkers + 1);
+  Event woken;
   std::vector<std::thread> parkers;
   for (int p = 0; p < kParkers; ++p) {
     parkers.emplace_back([&] {
@@ -134,14 +136,14 @@ TEST_CASE("wake_all wakes every parker") {
           if (waiter.park(ticket, too_late()) == Waiter::Outcome::timed_out) lost = true;
           if (lost) break;
         }
-        together.arrive_and_wait();
+        woken.happen();
       }
     });
   }
   for (int i = 1; i <= kRounds; ++i) {
     round.store(i, std::memory_order_release);
     waiter.wake_all();
-    together.arrive_and_wait();
+    woken.wait(kParkers * i);
   }
   for (std::thread& parker : parkers) parker.join();
   CHECK_FALSE(lost);
