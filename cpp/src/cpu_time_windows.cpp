@@ -14,9 +14,14 @@ double seconds_of(HANDLE thread) noexcept {
 
 }  // namespace
 
-double thread_cpu_seconds(std::uintptr_t handle) noexcept {
-  return seconds_of(reinterpret_cast<HANDLE>(handle));
+double thread_cpu_seconds(std::uintptr_t ident) noexcept {
+  const HANDLE thread = OpenThread(THREAD_QUERY_LIMITED_INFORMATION, FALSE, static_cast<DWORD>(ident));
+  if (!thread) return -1;
+  const double seconds = seconds_of(thread);
+  CloseHandle(thread);
+  return seconds;
 }
+
 double current_cpu_seconds() noexcept { return seconds_of(GetCurrentThread()); }
 
 }  // namespace osthread

@@ -207,3 +207,13 @@ TEST_CASE("stack says where a running thread is [compiled loop]") {
   thread.interrupt();
   thread.join();
 }
+
+TEST_CASE("statistics tell the CPU time of a thread while it runs [compiled loop]") {
+  OSThread thread("while true do end");
+  const Clock::time_point too_late = Clock::now() + 60s;
+  while (thread.statistics().cpu_seconds < 0.05 && Clock::now() < too_late) std::this_thread::sleep_for(1ms);
+  CHECK(thread.statistics().cpu_seconds >= 0.05);
+  thread.interrupt();
+  thread.join();
+  CHECK(thread.statistics().cpu_seconds >= 0.05);
+}
