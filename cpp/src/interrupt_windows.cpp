@@ -33,13 +33,18 @@ void poke(Target target) noexcept {
     Run::attend();
     return;
   }
-  CancelSynchronousIo(thread);  // what a signal does on POSIX: a blocking read returns
   if (SuspendThread(thread) == static_cast<DWORD>(-1)) return;
   // From here until it resumes nothing may allocate or lock: the target may hold the heap's lock.
   CONTEXT context;
   context.ContextFlags = CONTEXT_CONTROL;
-  if (GetThreadContext(thread, &context))
-    Run::attend(target.slot);  // asking for the context makes the suspension real
+  if (GetThreadContext(thread, &context)) {  // asking for the context makes the suspension real
+    Run::attend(target.slot);
+    // What a signal does on POSIX: a blocking read returns. Only for a stop, as a write that has been
+    // cancelled does not tell how much of it was done. Not later: it might meet what the cleanup reads or
+    // writes.
+    const Run* run = target.slot->innermost;
+    if (run && run->stop_due()) CancelSynchronousIo(thread);
+  }
   ResumeThread(thread);
 }
 
