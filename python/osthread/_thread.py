@@ -169,7 +169,7 @@ class OSThread(_core.Thread):
 
     @property
     def native_handle(self) -> int:
-        """``pthread_t`` or ``HANDLE``, as an int."""
+        """``pthread_t``, as an int; on Windows the thread's id, for ``OpenThread``."""
         return self._ident
 
     @property

@@ -95,7 +95,7 @@ class OSTHREAD_EXPORT OSThread {
   const ThreadOptions& options() const noexcept;
   std::uintptr_t ident() const noexcept;
   std::uint64_t native_id() const;
-  std::uintptr_t native_handle() const noexcept;
+  std::uintptr_t native_handle() const noexcept;  // pthread_t; on Windows the id, for OpenThread()
 
   // A call for when it has ended, on the thread that ends (at once if it has): must not throw.
   void on_end(std::function<void()> callback);
