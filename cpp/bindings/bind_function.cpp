@@ -62,7 +62,8 @@ class Pickler {
   py::tuple encode_node(const Value value) {
     if (value.type() == Value::Type::function) {
       const FunctionData& data = value.function();
-      return py::make_tuple(py::bytes(data.bytecode), py::bytes(data.name), encode_all(data.upvalues));
+      return py::make_tuple(py::bytes(data.bytecode), py::bytes(data.name), encode_all(data.upvalues),
+                            py::bool_(data.safe));
     }
     const TableData& table = value.table();
     py::tuple fields(table.fields.size());
@@ -129,6 +130,7 @@ class Unpickler {
       node.function->bytecode = encoded[0].cast<std::string>();
       node.function->name = encoded[1].cast<std::string>();
       decode_all(node.function->upvalues, encoded[2]);
+      node.function->safe = encoded[3].cast<bool>();
       return;
     }
     node.table->mark = static_cast<TableMark>(encoded[0].cast<int>());
@@ -157,6 +159,11 @@ void bind_function(py::module_& module) {
   py::class_<FunctionValue>(module, "FunctionValue", "A Lua function outside of any state.")
       .def_property_readonly("name",
                              [](const FunctionValue& function) { return readable(name_of(function)); })
+      .def_property_readonly("safe",
+                             [](const FunctionValue& function) {
+                               return function.value.type() == Value::Type::function &&
+                                      function.value.function().safe;
+                             })
       .def(py::pickle(&get_state, &set_state));
   module.def("compile", &compile, py::arg("source"), py::arg("chunk_name"));
 }

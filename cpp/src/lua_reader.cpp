@@ -191,6 +191,7 @@ class Reader {
     lua_pushvalue(L, index);
     lua_getinfo(L, ">S", &info);
     function.name = std::string(info.short_src) + ":" + std::to_string(info.linedefined);
+    function.safe = vm_.safe;
     const int dumped = lua_dump(L, append, &function.bytecode);
     if (dumped == LUA_ERRMEM) luaL_error(L, "not enough memory");
     if (dumped != 0) refuse(path(at), "this function can't be dumped");

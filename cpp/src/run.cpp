@@ -371,9 +371,11 @@ bool Run::leaves_now() noexcept {
   return std::exchange(warned_, true);
 }
 
-bool Run::may_leave() const noexcept {
+bool Run::may_leave() const noexcept { return nothing_below() && !vm_.quota().busy(); }
+
+bool Run::nothing_below() const noexcept {
   return in_call_.load(std::memory_order_relaxed) && shields_.load(std::memory_order_relaxed) == 0 &&
-         !in_callback() && !this_slot.setting_hook && !vm_.quota().busy();
+         !in_callback() && !this_slot.setting_hook;
 }
 
 void Run::leave(Left how) noexcept {
@@ -397,7 +399,9 @@ void Run::on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer
 
 void Run::on_overflow() noexcept {
   Run* run = this_slot.innermost;
-  if (run && run->may_leave()) run->leave(Left::by_overflow);
+  // Also in the middle of the allocator: what it loses is one block at most, and the alternative is the
+  // process.
+  if (run && run->nothing_below()) run->leave(Left::by_overflow);
 }
 
 // The allocator's caller is a part of LuaJIT that holds nothing but memory of the state.

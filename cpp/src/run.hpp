@@ -337,6 +337,7 @@ class Run {
   Leave leave_wanted(const Stop*& owner) const noexcept;
   bool leaves_now() noexcept;
   bool may_leave() const noexcept;
+  bool nothing_below() const noexcept;  // no frame that may not be skipped
   [[noreturn]] void leave(Left how) noexcept;
   static void look(MemoryQuota& quota) noexcept;
   Stop* paused() const noexcept;

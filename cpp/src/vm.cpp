@@ -195,7 +195,9 @@ int restrict_body(lua_State* L) {
     remove_preloaded(L, {"jit.profile", "jit.util"});
     remove_loaded(L, "jit.opt");
   }
-  if (!libraries.has(Libraries::kString) || libraries.is_safe()) remove_preloaded(L, {"string.buffer"});
+  // Its buffers hand out raw pointers, which are as powerful as ffi.
+  if (!libraries.has(Libraries::kString) || !libraries.has(Libraries::kFfi))
+    remove_preloaded(L, {"string.buffer"});
   if (!libraries.has(Libraries::kTable)) remove_preloaded(L, {"table.new", "table.clear"});
   return 0;
 }
@@ -268,6 +270,7 @@ void Vm::protect(lua_CFunction body, const void* context) {
 }
 
 void Vm::restrict(Libraries libraries) {
+  safe = libraries.is_safe();
   if (!libraries.is_all()) protect(restrict_body, &libraries);
 }
 

@@ -104,6 +104,7 @@ class Vm {
   // What the layers above keep with the state; they know the types.
   const void* output = nullptr;  // builtins: where print goes
   void* conversion = nullptr;    // lua_value: what is being read or written; nests like the calls do
+  bool safe = false;             // its libraries are Libraries::safe()
   bool has_files = false;        // open_files: it has opened some
   void* handles = nullptr;       // lua_object: the objects of the host that it holds
   void (*drop_handles)(Vm&) noexcept = nullptr;

@@ -37,7 +37,11 @@ class LuaFunction:
         return self._value.name
 
     def __call__(self, *args: Any) -> Any:
-        """Runs it in a thread of its own and waits: its result, or its error."""
+        """Runs it in a thread of its own and waits: its result, or its error.
+
+        One that came out of a state with ``libraries="safe"`` gets no more than that, there and in any
+        :class:`OSThread` whose ``libraries`` are not given.
+        """
         from ._thread import run
 
         return run(self, *args)

@@ -15,6 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Literal
 
 from . import _core
+from . import errors as _errors
 from ._function import LuaFunction
 from ._future import ThreadFuture, WaitTimeoutError
 from ._options import ThreadOptions, check_thread, code_parts, prepare
@@ -144,6 +145,8 @@ class OSThread(_core.Thread):
         self._future: ThreadFuture | None = None
         self._future_lock = threading.Lock()
         self._done_callbacks: list[Callable[[OSThread], Any]] = []
+        if isinstance(code, LuaFunction) and code._value.safe:
+            options = {"libraries": "safe", **options}
         self._options = check_thread(options)
         source, chunk_name = code_parts(code, self._options.get("chunk_name"))
         super().__init__(source, chunk_name, args, prepare(self._options))
@@ -492,8 +495,8 @@ class OSThread(_core.Thread):
 
     def __del__(self) -> None:
         # Never waits: what is left to do is the watchdog's.
-        if not self._made or sys is None or _core is None:
-            return
+        if not self._made or sys is None or _core is None or _errors.LuaError is None:
+            return  # so late in the program's end that the modules are gone
         status = self._status
         if self._ended() and self._done_callbacks:
             self._call_back()  # the thread comes too late for it

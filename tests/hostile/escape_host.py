@@ -78,6 +78,14 @@ def ailment(run: Callable[..., Any], has_ffi: bool) -> str:
     return "" if result == expected else f"{result} instead of {expected}"
 
 
+def later(state: LuaState) -> str:
+    """What is wrong with the state that the escape ran in, or nothing: it works, or it is closed and says why."""
+    try:
+        return "" if state.execute("return 1 + 1") == 2 else "it is broken"
+    except RuntimeError as error:
+        return "" if "closed: " in str(error) else str(error)
+
+
 def megabytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
@@ -94,7 +102,7 @@ def main(path: Path) -> dict[str, str]:
     outcomes["OSThread"] = attempt(lambda: thread.result(PATIENCE))
     with LuaState(**options) as state:
         outcomes["LuaState"] = attempt(lambda: state.execute(code, call, fail))
-        outcomes["the state, later"] = "" if state.execute("return 1 + 1") == 2 else "it is broken"
+        outcomes["the state, later"] = later(state)
 
     outcomes["memory"] = "" if megabytes() < before + MOST_MEMORY else f"{megabytes() - before} MiB taken"
     outcomes["another state"] = ailment(osthread.run, True)

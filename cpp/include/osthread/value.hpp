@@ -213,6 +213,7 @@ struct FunctionData {
   std::string bytecode;
   std::string name;  // its chunk and line, for people
   Values upvalues;
+  bool safe = false;  // it comes out of a state with the libraries "safe"; its host should not give it more
 };
 
 template <class T>
