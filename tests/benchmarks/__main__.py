@@ -17,6 +17,7 @@ TOPICS: dict[str, Callable[[], list[Row]]] = {
     "kernels": kernels.rows,
     "interrupt-c++": lambda: build.run_program("interrupt"),
     "interrupt-python": kill.rows,
+    "kill": lambda: build.run_program("kill"),
     "idle": lambda: build.run_program("idle"),
     "errors": lambda: build.run_program("errors"),
 }
