@@ -58,6 +58,7 @@ int first_choice() noexcept {
 
 std::atomic<int> chosen{first_choice()};
 std::atomic<bool> taken{false};
+std::atomic<bool> installed_once{false};
 
 void on_signal(int number, siginfo_t* info, void* context) {
   const int saved = errno;
@@ -101,6 +102,7 @@ void install(int number) {
                     : reinterpret_cast<Handler>(reinterpret_cast<void (*)()>(before.sa_handler)),
                 std::memory_order_release);
   sigaction(number, &ours, nullptr);
+  installed_once.store(true, std::memory_order_relaxed);
 }
 
 thread_local bool reachable = false;
@@ -112,7 +114,7 @@ Target this_thread() {
     taken.store(true, std::memory_order_relaxed);
     stack_guard::watch_this_thread();
     if (const int number = signal_number()) {
-      install(number);
+      if (!installed_once.load(std::memory_order_relaxed)) install(number);  // later poke() looks after it
       sigset_t ours;
       sigemptyset(&ours);
       sigaddset(&ours, number);

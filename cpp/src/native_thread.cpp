@@ -43,6 +43,7 @@ struct NativeThread::Shared {
   std::optional<Priority> priority;
   std::vector<int> affinity;
   std::uint64_t process = 0;
+  std::size_t stack_size = 0;
   std::shared_ptr<Shared> self;  // the thread's share, until it begins to run and takes it
 
   std::atomic<Gate> gate{Gate::open};
@@ -128,10 +129,18 @@ void NativeThread::Shared::throw_refusal() const {
   throw std::system_error(pinned.error, what);
 }
 
+namespace {
+thread_local std::uintptr_t own_stack = 0;
+}  // namespace
+
+std::uintptr_t os::own_stack_low() noexcept { return own_stack; }
+
 void os::run_new_thread(void* argument) {
   // Moved here so that the thread's share lives until it is done, whatever the owner does meanwhile.
   const std::shared_ptr<NativeThread::Shared> shared =
       std::move(static_cast<NativeThread::Shared*>(argument)->self);
+  if (shared->stack_size != 0)
+    own_stack = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - shared->stack_size;
   shared->run();
 }
 
@@ -154,6 +163,7 @@ NativeThread::NativeThread(Routine routine, void* parameter, const NativeThreadO
   shared->priority = options.priority;
   shared->affinity = options.affinity;
   shared->process = os::process_id();
+  shared->stack_size = options.stack_size != 0 ? options.stack_size : os::default_stack_size();
   shared->gate.store(options.suspended ? Shared::Gate::closed : Shared::Gate::open,
                      std::memory_order_relaxed);
   shared->self = shared;

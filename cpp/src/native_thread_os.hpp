@@ -28,6 +28,13 @@ MadeThread make_thread(void* argument, std::size_t stack_size) noexcept;
 // Implemented by native_thread.cpp, called on the new thread. Not noexcept: pthread_exit() unwinds it.
 void run_new_thread(void* argument);
 
+// What a thread gets that asks for no stack size.
+std::size_t default_stack_size() noexcept;
+
+// Of a thread that make_thread() has made: about where its stack ends, or a little below (the system keeps
+// some of it for itself). 0 in any other.
+std::uintptr_t own_stack_low() noexcept;
+
 void join_thread(std::uintptr_t handle) noexcept;  // returns when the thread is gone
 void detach_thread(std::uintptr_t handle) noexcept;
 

@@ -44,8 +44,33 @@ void choose_signals() noexcept {
   ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
 }
 
+// What a signal handler runs on when the thread's stack is full. It lies at the stack's other end, where it
+// costs no call of the system, and no memory until it is used.
+class AlternateStack {
+ public:
+  AlternateStack() noexcept {
+    stack_t ours{};
+    ours.ss_sp = memory_;
+    ours.ss_size = sizeof memory_;
+    ::sigaltstack(&ours, nullptr);
+  }
+  // What runs in the thread after this may use the same memory for its frames.
+  ~AlternateStack() {
+    stack_t none{};
+    none.ss_flags = SS_DISABLE;
+    none.ss_size = sizeof memory_;  // macOS wants one
+    ::sigaltstack(&none, nullptr);
+  }
+  AlternateStack(const AlternateStack&) = delete;
+  AlternateStack& operator=(const AlternateStack&) = delete;
+
+ private:
+  alignas(16) unsigned char memory_[32 * 1024];  // never written by us: an initialiser would touch every page
+};
+
 extern "C" void* osthread_new_thread(void* argument) {
   choose_signals();
+  const AlternateStack alternate;
   os::run_new_thread(argument);
   return nullptr;
 }
@@ -73,6 +98,15 @@ os::MadeThread os::make_thread(void* argument, std::size_t stack_size) noexcept 
   ::pthread_attr_destroy(&attributes);
   if (error != 0) return {.error = system_error(error)};
   return {.handle = to_number(thread), .ident = to_number(thread), .error = {}};
+}
+
+std::size_t os::default_stack_size() noexcept {
+  pthread_attr_t attributes;
+  std::size_t size = 0;
+  if (::pthread_attr_init(&attributes) != 0) return 0;
+  ::pthread_attr_getstacksize(&attributes, &size);
+  ::pthread_attr_destroy(&attributes);
+  return size;
 }
 
 void os::join_thread(std::uintptr_t handle) noexcept { ::pthread_join(to_thread(handle), nullptr); }

@@ -42,6 +42,9 @@ os::MadeThread os::make_thread(void* argument, std::size_t stack_size) noexcept 
   return {.handle = handle, .ident = id, .error = {}};
 }
 
+// The stack's bounds are asked of the system (stack_bounds_windows.cpp).
+std::size_t os::default_stack_size() noexcept { return 0; }
+
 void os::join_thread(std::uintptr_t handle) noexcept {
   ::WaitForSingleObject(to_handle(handle), INFINITE);
   ::CloseHandle(to_handle(handle));

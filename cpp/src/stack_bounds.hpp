@@ -8,7 +8,6 @@ namespace osthread {
 
 struct StackBounds {
   std::uintptr_t low = 0;  // its lowest address; 0: not known
-  std::size_t guard = 0;   // bytes below it that nobody may touch
 };
 
 StackBounds current_stack() noexcept;

@@ -9,11 +9,9 @@ StackBounds current_stack() noexcept {
   if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return {};
   void* low = nullptr;
   std::size_t size = 0;
-  std::size_t guard = 0;
   ::pthread_attr_getstack(&attributes, &low, &size);
-  ::pthread_attr_getguardsize(&attributes, &guard);
   ::pthread_attr_destroy(&attributes);
-  return {reinterpret_cast<std::uintptr_t>(low), guard};
+  return {reinterpret_cast<std::uintptr_t>(low)};
 }
 
 }  // namespace osthread

@@ -1,5 +1,4 @@
 #include <pthread.h>
-#include <unistd.h>
 
 #include "stack_bounds.hpp"
 
@@ -8,7 +7,7 @@ namespace osthread {
 StackBounds current_stack() noexcept {
   const auto high = reinterpret_cast<std::uintptr_t>(::pthread_get_stackaddr_np(::pthread_self()));
   const std::size_t size = ::pthread_get_stacksize_np(::pthread_self());
-  return {high - size, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))};
+  return {high - size};
 }
 
 }  // namespace osthread

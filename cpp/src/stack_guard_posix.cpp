@@ -11,6 +11,7 @@
 
 #include "c_stack.h"
 #include "fork.hpp"
+#include "native_thread_os.hpp"
 #include "program_counter.hpp"
 #include "run.hpp"
 #include "stack_bounds.hpp"
@@ -19,12 +20,14 @@ namespace osthread::stack_guard {
 namespace {
 
 // What a C function that is still entered may use, at least: LuaJIT's own need 9 KiB a level.
-constexpr std::size_t kReserve = 64 * 1024;
+constexpr std::size_t kReserve = 32 * 1024;
+// How far above os::own_stack_low() the stack may end: what the C library keeps there, thread-local variables
+// for one, and our alternate stack.
+constexpr std::uintptr_t kUnknown = 64 * 1024;
 // A frame may touch first what lies this far below its caller's.
 constexpr std::uintptr_t kReach = 64 * 1024;
 
-// On a full stack a handler has no room: it gets a stack of its own, unless somebody has given the thread
-// one.
+// On a full stack a handler has no room. A thread that is not ours gets a stack for it, unless it has one.
 class AlternateStack {
  public:
   AlternateStack() noexcept {
@@ -56,15 +59,10 @@ class AlternateStack {
   void* memory_ = nullptr;
 };
 
-struct Watched {
-  std::uintptr_t low = 0;    // the stack's lowest address; 0: not watched
-  std::uintptr_t guard = 0;  // bytes below it that nobody may touch
-};
-
 #ifdef __ELF__
 [[gnu::tls_model("initial-exec")]]
 #endif
-constinit thread_local Watched watched;
+constinit thread_local std::uintptr_t stack_low = 0;  // 0: not watched
 
 struct Installing {
   std::mutex mutex;
@@ -72,25 +70,21 @@ struct Installing {
 
 using Handler = void (*)(int, siginfo_t*, void*);
 
-// The handlers before ours, of the two signals that a guard page raises.
-struct Before {
-  std::atomic<Handler> handler{nullptr};
-  std::atomic<bool> takes_info{false};
-  std::atomic<int> flags{0};
-};
-constinit Before before_segv, before_bus;
+#ifdef __APPLE__
+constexpr int kGuardFault = SIGBUS;
+#else
+constexpr int kGuardFault = SIGSEGV;
+#endif
 
-Before& before(int number) noexcept { return number == SIGSEGV ? before_segv : before_bus; }
+constinit std::atomic<Handler> chained{nullptr};  // the handler that was there before ours
 
 void on_fault(int number, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
   const std::uintptr_t sp = stack_pointer(context);
-  // Its own guard area, with the stack pointer nearby: not a wild pointer that happens to point there.
-  if (watched.low != 0 && address < watched.low + kReach && address >= watched.low - watched.guard - kReach &&
-      sp < watched.low + 2 * kReach)
-    Run::on_overflow();
-  const Handler handler = before(number).handler.load(std::memory_order_acquire);
-  if (handler) {
+  // Next to a stack pointer that has come to the stack's end: no wild pointer looks like that.
+  const std::uintptr_t distance = address > sp ? address - sp : sp - address;
+  if (stack_low != 0 && distance < kReach && sp < stack_low + kUnknown + kReach) Run::on_overflow();
+  if (const Handler handler = chained.load(std::memory_order_acquire)) {
     handler(number, info, context);
     return;
   }
@@ -119,23 +113,26 @@ void install(int number) {
   sigaction(number, nullptr, &now);
   const bool chains = (now.sa_flags & SA_SIGINFO) || (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
   // A handler without SA_SIGINFO ignores the further arguments, by every calling convention we run on.
-  before(number).handler.store(!chains ? nullptr
-                               : (now.sa_flags & SA_SIGINFO)
-                                   ? now.sa_sigaction
-                                   : reinterpret_cast<Handler>(reinterpret_cast<void (*)()>(now.sa_handler)),
-                               std::memory_order_release);
+  chained.store(!chains ? nullptr
+                : (now.sa_flags & SA_SIGINFO)
+                    ? now.sa_sigaction
+                    : reinterpret_cast<Handler>(reinterpret_cast<void (*)()>(now.sa_handler)),
+                std::memory_order_release);
   sigaction(number, &ours, nullptr);
 }
 
 }  // namespace
 
 void watch_this_thread() {
-  thread_local const AlternateStack alternate;
-  const StackBounds bounds = current_stack();
-  if (bounds.low == 0) return;
-  watched = {bounds.low, bounds.guard};
-  osthread_c_stack_limit = reinterpret_cast<const char*>(bounds.low + kReserve);
-  for (const int number : {SIGSEGV, SIGBUS}) install(number);
+  std::uintptr_t low = os::own_stack_low();
+  if (low == 0) {
+    thread_local const AlternateStack alternate;
+    low = current_stack().low;
+  }
+  if (low == 0) return;
+  stack_low = low;
+  osthread_c_stack_limit = reinterpret_cast<const char*>(low + kUnknown + kReserve);
+  install(kGuardFault);
 }
 
 }  // namespace osthread::stack_guard

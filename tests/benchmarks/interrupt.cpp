@@ -27,8 +27,8 @@ Samples interrupts(int times) {
 int main(int argc, char** argv) {
   const int times = rounds(argc, argv, 500);
   Samples idle = interrupts(times);
-  print_row("interrupt() to the end of `while true do end`: median", idle.median(), "us", "<= 200");
-  print_row("interrupt() to the end of `while true do end`: p99", idle.quantile(0.99), "us");
+  print_row("interrupt() to the end of `while true do end`: median", idle.median(), "us", "<= 100");
+  print_row("interrupt() to the end of `while true do end`: p99", idle.quantile(0.99), "us", "<= 2000");
 
   std::atomic<bool> done{false};
   std::vector<std::thread> others;

@@ -152,8 +152,10 @@ for code in ("require('osthread').sleep(1000)", "while true do t = {} end",
              "local s = '' while true do s = s .. 'x' if #s > 1000 then s = '' end end"):
     thread = OSThread(code, grace=0.01)
     print(thread.terminate())
+thread = OSThread("return 1")
+thread.join()
 try:
-    OSThread("return 1").kill()
+    thread.kill()
 except NotImplementedError as error:
     print("kill:", "features" in str(error))
 print(osthread.run("return 6 * 7"))
