@@ -61,6 +61,7 @@ auto within(State& state, Body body) {
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(interrupt.ptr())), interrupt.ptr());
     throw py::error_already_set();
   }
+  if (failure) look_at_signals();  // one may have ended it before anybody could look
   if (failure) raise(failure, state.state->error_frames(), state.encoding);
   return result;
 }

@@ -59,6 +59,7 @@ bool wait_held(Self<Thread> thread, double timeout) {
       const GilRelease release;
       held = host::wait_held(*thread->core, deadline);
     }
+    if (held == host::Held::stopped) std::rethrow_exception(host::stopped());
     if (held != host::Held::interrupted) return held == host::Held::yes;
     look_at_signals();
   }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 
+#include "osthread/osthread.hpp"
 #include "sigint.hpp"
 
 namespace osthread::python::sigint {
@@ -42,6 +43,8 @@ void stand_before(void (*note)() noexcept) {
   struct sigaction ours = now;
   ours.sa_handler = on_interrupt;
   ours.sa_flags |= SA_ONSTACK;
+  // What the note sends this thread comes when the handler has returned, to where it was interrupted.
+  if (const int signal = features().signal) sigaddset(&ours.sa_mask, signal);
   sigaction(SIGINT, &ours, nullptr);
   note();  // one may have come just before, which only the other handler has seen
 }

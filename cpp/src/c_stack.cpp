@@ -1,3 +1,3 @@
 #include "c_stack.h"
 
-constinit __thread const char* osthread_c_stack_limit = nullptr;
+constinit __thread uintptr_t osthread_c_stack_low = 0;

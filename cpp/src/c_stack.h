@@ -3,21 +3,30 @@
 #ifndef OSTHREAD_C_STACK_H
 #define OSTHREAD_C_STACK_H
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* The lowest address from which a C function may still be entered; null: not known, nothing is refused. What
- * lies below is for what the function needs itself, and for telling of the overflow. Thread-local, for the
- * calling thread; initial-exec, as a signal handler reads it. */
+/* Where the stack ends, at its lowest; 0: not known, nothing is refused. Thread-local, for the calling
+ * thread; initial-exec, as a signal handler reads it. */
 #if defined(__ELF__)
-extern __thread const char* osthread_c_stack_limit __attribute__((tls_model("initial-exec")));
+extern __thread uintptr_t osthread_c_stack_low __attribute__((tls_model("initial-exec")));
 #else
-extern __thread const char* osthread_c_stack_limit;
+extern __thread uintptr_t osthread_c_stack_low;
 #endif
 
-/* What an error handler has on top of that. */
-enum { OSTHREAD_C_STACK_RESERVE = 24 * 1024 };
+/* What is left for a C function that is still entered, and for telling of the overflow; less for a message
+ * handler, or the error could not be told. */
+enum { OSTHREAD_C_STACK_RESERVE = 96 * 1024, OSTHREAD_C_STACK_LAST = 72 * 1024 };
+
+/* Whether `frame` is so near the stack's end. Not if it lies on another stack, a fiber's: that is not known.
+ */
+static inline int osthread_near_stack_end(const void* frame, uintptr_t reserve) {
+  const uintptr_t low = osthread_c_stack_low;
+  return low != 0 && (uintptr_t)frame - low < reserve;
+}
 
 #ifdef __cplusplus
 }

@@ -11,9 +11,8 @@ void __real_lj_vm_call(lua_State* L, TValue* base, int nres1);
 void __wrap_lj_vm_call(lua_State* L, TValue* base, int nres1);
 
 void __wrap_lj_vm_call(lua_State* L, TValue* base, int nres1) {
-  const char* limit = osthread_c_stack_limit;
-  /* The status of a message handler's call: it has a reserve, or the error could not be told. */
-  if (L->status == LUA_ERRERR && limit) limit -= OSTHREAD_C_STACK_RESERVE;
-  if ((const char*)__builtin_frame_address(0) < limit) luaL_error(L, "C stack overflow");
+  /* The status of a message handler's call. */
+  const uintptr_t reserve = L->status == LUA_ERRERR ? OSTHREAD_C_STACK_LAST : OSTHREAD_C_STACK_RESERVE;
+  if (osthread_near_stack_end(__builtin_frame_address(0), reserve)) luaL_error(L, "C stack overflow");
   __real_lj_vm_call(L, base, nres1);
 }

@@ -4,6 +4,7 @@
 
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
+#include "run.hpp"
 
 namespace osthread {
 namespace {
@@ -49,6 +50,7 @@ const char* next_piece(lua_State*, void* context, std::size_t* size) {
 }  // namespace
 
 int load_chunk(lua_State* L) {
+  const Run::Open open;  // it owns nothing, and a collection may run finalizers
   auto* source = static_cast<ChunkSource*>(lua_touserdata(L, 1));
   const Code& code = *source->code;
   if (!code.function().is_nil()) {

@@ -33,17 +33,17 @@ struct Ended {
   std::vector<pid_t> processes;
 };
 
-void look_after_ended() noexcept {
-  auto& ended = per_process<Ended>();
-  const std::lock_guard lock(ended.mutex);
-  std::erase_if(ended.processes, [](pid_t process) { return waitpid(process, nullptr, WNOHANG) != 0; });
+// Of a terminal, whether it is standard input or not: commands open it themselves.
+bool in_foreground() noexcept {
+  const int terminal = ::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0) return false;
+  const bool foreground = tcgetpgrp(terminal) == getpgrp();
+  ::close(terminal);
+  return foreground;
 }
-
-bool in_foreground() noexcept { return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp(); }
 
 // `descriptor`, unless negative, becomes the command's `as`.
 std::optional<Command> spawn(const char* text, int descriptor, int as) noexcept {
-  look_after_ended();
   const bool own_group = !in_foreground();
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_t actions;
@@ -142,6 +142,13 @@ int close(std::FILE* file) noexcept {
   if (removed.command) return wait(*removed.command);
   errno = ECHILD;
   return -1;
+}
+
+bool look_after_ended() noexcept {
+  auto& ended = per_process<Ended>();
+  const std::lock_guard lock(ended.mutex);
+  std::erase_if(ended.processes, [](pid_t process) { return waitpid(process, nullptr, WNOHANG) != 0; });
+  return !ended.processes.empty();
 }
 
 void end_now(const Command& command) noexcept {

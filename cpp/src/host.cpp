@@ -59,6 +59,8 @@ Held wait_held(ThreadCore& core, Clock::time_point deadline) noexcept {
       return Held::no;
     case ThreadCore::Held::timed_out:
       return Held::timed_out;
+    case ThreadCore::Held::stopped:
+      return Held::stopped;
     case ThreadCore::Held::interrupted:
       break;
   }

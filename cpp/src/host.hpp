@@ -36,7 +36,7 @@ OSTHREAD_EXPORT bool interrupt(ThreadCore& core);
 OSTHREAD_EXPORT bool kill(ThreadCore& core);
 OSTHREAD_EXPORT bool pause(ThreadCore& core) noexcept;
 OSTHREAD_EXPORT bool resume(ThreadCore& core) noexcept;
-enum class Held { yes, no, timed_out, interrupted };
+enum class Held { yes, no, timed_out, interrupted, stopped };
 OSTHREAD_EXPORT Held wait_held(ThreadCore& core, Clock::time_point deadline) noexcept;
 // As OSThread::terminate. `look` is called when a signal came, and says whether to go on.
 OSTHREAD_EXPORT Status terminate(ThreadCore& core, std::chrono::nanoseconds grace,

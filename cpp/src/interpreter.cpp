@@ -64,6 +64,7 @@ struct Global {
 };
 
 int set_global_body(lua_State* L) {
+  const Run::Open open;
   const auto* global = static_cast<const Global*>(lua_touserdata(L, 1));
   lua_pushlstring(L, global->name->data(), global->name->size());
   push_values(L, *global->value);
@@ -72,6 +73,7 @@ int set_global_body(lua_State* L) {
 }
 
 int get_global_body(lua_State* L) {
+  const Run::Open open;
   const auto* name = static_cast<const std::string*>(lua_touserdata(L, 1));
   lua_pushlstring(L, name->data(), name->size());
   lua_rawget(L, LUA_GLOBALSINDEX);
@@ -80,6 +82,7 @@ int get_global_body(lua_State* L) {
 }
 
 int select_body(lua_State* L) {
+  const Run::Open open;
   const auto* name = static_cast<const std::string_view*>(lua_touserdata(L, 1));
   lua_pushvalue(L, LUA_GLOBALSINDEX);
   std::string_view rest = *name;
@@ -143,13 +146,43 @@ Interpreter::Interpreter(StateOptions options, std::string name)
 
 Interpreter::~Interpreter() = default;
 
+// A collection may run finalizers in any of these; a run of their own bounds them, unless a function of the
+// host asks that this very state calls.
+void Interpreter::protect(lua_CFunction body, const void* context) {
+  const Run* around = Run::current();
+  if (!stop_ || (around && &around->vm() == vm_.get())) {
+    vm_->protect(body, context);
+    return;
+  }
+  struct Call {
+    Vm* vm;
+    lua_CFunction body;
+    const void* context;
+    int status;
+  } call{vm_.get(), body, context, 0};
+  const int top = lua_gettop(vm_->state());
+  Run run(*vm_, *stop_, Run::Kind::finalizers);
+  const bool returned = run.call(
+      [](void* argument) {
+        auto* c = static_cast<Call*>(argument);
+        c->status = c->vm->call(c->body, c->context);
+      },
+      &call);
+  if (returned) {
+    vm_->check(call.status, top);
+    return;
+  }
+  left_ = leave(run);
+  std::rethrow_exception(left_->error);
+}
+
 void Interpreter::set_global(const std::string& name, const Value& value) {
   const Values values{value};
   Global global{&name, &values};
   // Taking something away is possible in a full state, too.
   if (value.is_nil()) vm_->quota().lift();
   try {
-    vm_->protect(set_global_body, &global);
+    protect(set_global_body, &global);
   } catch (const LuaError&) {
     vm_->quota().restore();
     throw;
@@ -180,7 +213,7 @@ std::vector<Object*> Interpreter::objects(const Values& held) const {
 Value Interpreter::global(const std::string& name) {
   lua_State* L = vm_->state();
   const int top = lua_gettop(L);  // a function of the host may ask, while its caller's values are below
-  vm_->protect(get_global_body, &name);
+  protect(get_global_body, &name);
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   Values values;
   try {
@@ -196,7 +229,8 @@ Value Interpreter::global(const std::string& name) {
 std::optional<Outcome> Interpreter::relieve(Stop& stop) {
   const MemoryQuota& quota = vm_->quota();
   const bool nearly_full = quota.limit() != 0 && quota.used() > quota.limit() - quota.limit() / 8;
-  if (!quota.exceeded() && !nearly_full) return std::nullopt;
+  const bool killed = stop.leave() == Leave::killed;  // with the last instruction, as it were
+  if (!quota.exceeded() && !nearly_full && !killed) return std::nullopt;
   Run run(*vm_, stop, Run::Kind::finalizers);
   if (run.call([](void* vm) { static_cast<Vm*>(vm)->collect_all(); }, vm_.get())) return std::nullopt;
   return leave(run);
@@ -211,7 +245,7 @@ std::optional<Outcome> Interpreter::finalize(Stop& stop) {
 
 void Interpreter::select(std::string_view name) {
   expression_ = false;
-  vm_->protect(select_body, &name);
+  protect(select_body, &name);
 }
 
 void Interpreter::compile(const Code& code) {
@@ -223,7 +257,7 @@ void Interpreter::compile(const Code& code) {
   if (!code.function().is_nil()) function.push_back(code.function());
   ChunkSource source{&code, options_.bytecode, false, 0, &function};
   vm_->quota().reset_exceeded();
-  vm_->protect(load_chunk, &source);
+  protect(load_chunk, &source);
   expression_ = source.expression;
   if (source.status == 0) return;
   if (source.status == LUA_ERRMEM)
@@ -252,7 +286,7 @@ int Interpreter::line_of_error(const std::string& source) {
   const Code code(source, "=?");
   const Values none;
   ChunkSource again{&code, options_.bytecode, false, 0, &none};
-  vm_->protect(load_chunk, &again);
+  protect(load_chunk, &again);
   lua_State* L = vm_->state();
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   const std::string_view message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";

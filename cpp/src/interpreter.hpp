@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "osthread/options.hpp"
 #include "run.hpp"
@@ -50,8 +51,12 @@ class Interpreter {
   // destructor may follow.
   std::optional<Outcome> finalize(Stop& stop);
 
-  // Whether a run has been left for good: then there is no state any more.
+  // What is done with the state from here on can be stopped by this; null: no more.
+  void set_stop(Stop* stop) noexcept { stop_ = stop; }
+
+  // Whether a run has been left for good: then there is no state any more. How, if it was none of run()'s.
   bool left() const noexcept { return vm_->discarded(); }
+  std::optional<Outcome> take_left() noexcept { return std::exchange(left_, std::nullopt); }
 
   Value global(const std::string& name);
   void set_global(const std::string& name, const Value& value);
@@ -66,6 +71,7 @@ class Interpreter {
     StopStage stage = StopStage::interrupt;
     std::chrono::nanoseconds limit{0};  // of a deadline
   };
+  void protect(lua_CFunction body, const void* context);
   Outcome leave(const Run& run);
   int line_of_error(const std::string& source);
   static Cause cause_of(const Run& run);
@@ -75,6 +81,8 @@ class Interpreter {
   const std::string name_;
   std::unique_ptr<Vm> vm_;
   bool expression_ = false;
+  Stop* stop_ = nullptr;
+  std::optional<Outcome> left_;
 };
 
 }  // namespace osthread

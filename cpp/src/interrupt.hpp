@@ -27,6 +27,9 @@ Target this_thread();
 // attend() must not see): ask again until it is answered.
 void poke(Target target) noexcept;
 
+// The same for the calling thread, in a signal handler.
+void poke_this_thread() noexcept;
+
 // The signal's number, 0 where there is none.
 int signal_number() noexcept;
 

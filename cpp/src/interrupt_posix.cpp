@@ -134,6 +134,10 @@ void poke(Target target) noexcept {
   pthread_kill(static_cast<pthread_t>(target.thread), number);
 }
 
+void poke_this_thread() noexcept {
+  if (const int number = signal_number()) pthread_kill(pthread_self(), number);
+}
+
 int signal_number() noexcept { return chosen.load(std::memory_order_relaxed); }
 
 bool reaches_running_code() noexcept { return signal_number() != 0; }

@@ -48,6 +48,8 @@ void poke(Target target) noexcept {
   ResumeThread(thread);
 }
 
+void poke_this_thread() noexcept {}
+
 int signal_number() noexcept { return 0; }
 
 void set_signal(int number) {

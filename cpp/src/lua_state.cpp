@@ -99,6 +99,7 @@ class LuaState::Impl {
       } catch (const std::exception&) {
         refused = std::current_exception();
       }
+      if (interpreter_->left() && !left) left = interpreter_->take_left();
       if (!interpreter_->left()) left = interpreter_->relieve(stop);
       if (left) outcome = std::move(*left);
       if (interpreter_->left())
@@ -120,6 +121,7 @@ class LuaState::Impl {
     explicit Running(Impl& impl) : impl_(impl), stop_(impl.locks_->stop) {
       stop_->open();
       impl.running_ = true;
+      impl.interpreter_->set_stop(stop_.get());
       try {
         stop_->bind(interrupt::this_thread());
         if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
@@ -137,12 +139,26 @@ class LuaState::Impl {
     void end() noexcept {
       stop_->clear_deadline();
       stop_->close();
+      if (impl_.interpreter_) impl_.interpreter_->set_stop(nullptr);
       impl_.running_ = false;
     }
 
     Impl& impl_;
     const std::shared_ptr<Stop> stop_;
   };
+
+  // Something short with the state, of a Turn: a collection may run finalizers meanwhile.
+  template <class Body>
+  auto with(Body body) {
+    if (running_) return body(*interpreter_);  // a function of the host, in a call
+    const Running running(*this);
+    try {
+      return body(*interpreter_);
+    } catch (const std::exception&) {
+      if (interpreter_->left()) note_left(interpreter_->take_left().value());
+      throw;
+    }
+  }
 
   // The state has gone: from here on this LuaState is closed.
   void note_left(const Outcome& outcome) {
@@ -207,12 +223,15 @@ Values LuaState::call(const std::string& dotted_name, const Values& args) {
 
 Value LuaState::get(const std::string& name) {
   const Impl::Turn turn(*impl_);
-  return impl_->interpreter_->global(name);
+  return impl_->with([&](Interpreter& interpreter) { return interpreter.global(name); });
 }
 
 void LuaState::set(const std::string& name, const Value& value) {
   const Impl::Turn turn(*impl_);
-  impl_->interpreter_->set_global(name, value);
+  impl_->with([&](Interpreter& interpreter) {
+    interpreter.set_global(name, value);
+    return true;
+  });
 }
 
 void LuaState::set_time_limit(std::optional<std::chrono::nanoseconds> limit) {

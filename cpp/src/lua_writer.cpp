@@ -180,10 +180,7 @@ int invoke(lua_State* L) {
   const Values* args = call->args;
   const Run::Open open;  // here the run is at home
   if (call->expression) lua_call(L, 0, 1);
-  {
-    const Run::Shield shield;
-    push_values(L, *args);
-  }
+  push_values(L, *args);
   lua_call(L, static_cast<int>(args->size()), LUA_MULTRET);
   return lua_gettop(L);
 }

@@ -90,6 +90,9 @@ os::MadeThread os::make_thread(void* argument, std::size_t stack_size) noexcept 
   pthread_attr_t attributes;
   if (const int error = ::pthread_attr_init(&attributes)) return {.error = system_error(error)};
   int error = stack_size == 0 ? 0 : ::pthread_attr_setstacksize(&attributes, whole_pages(stack_size));
+  // So much that an overflow can be given some of it, to end what it is in the middle of (stack_room.hpp).
+  constexpr std::size_t kGuard = 72 * 1024;
+  if (error == 0) error = ::pthread_attr_setguardsize(&attributes, kGuard);
   pthread_t thread{};
   if (error == 0) {
     const BlockedSignalsGuard guard;

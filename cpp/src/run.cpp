@@ -8,6 +8,7 @@
 #include "leaving.h"
 #include "registry_slots.hpp"
 #include "safe_point.h"
+#include "stack_guard.hpp"
 #include "state_end.h"
 
 namespace osthread {
@@ -41,6 +42,7 @@ void Stop::open() noexcept {
   finalizing_.store(false, std::memory_order_relaxed);
   leave_.store(Leave::no, std::memory_order_relaxed);
   heard_.store(0, std::memory_order_relaxed);
+  overdue_since_.store(0, std::memory_order_relaxed);
   paused_.store(false, std::memory_order_relaxed);
   reason_.store(StopReason::none, std::memory_order_relaxed);
   requested_.store(false, std::memory_order_relaxed);
@@ -179,9 +181,12 @@ Clock::time_point Stop::answered_by(std::chrono::nanoseconds grace) const noexce
 
 // A time limit holds whatever the code does; an interrupt alone goes on asking.
 Clock::time_point Stop::leaving_at() const noexcept {
-  if (reason() != StopReason::deadline || !Run::can_be_left()) return Clock::time_point::max();
+  const std::int64_t overdue = overdue_since_.load(std::memory_order_relaxed);
+  if (overdue == 0 || !Run::can_be_left()) return Clock::time_point::max();
   const std::optional<Clock::time_point> relentless = relentless_at();
-  return relentless ? later(*relentless, kUnwinding) : answered_by(grace_);
+  const Clock::time_point leaving = relentless ? later(*relentless, kUnwinding) : answered_by(grace_);
+  // An interrupt may have come before it; the code has its grace time from the deadline on all the same.
+  return std::max(leaving, later(at_ns(overdue), grace_));
 }
 
 void Stop::park_on(Waiter* other) noexcept {
@@ -231,7 +236,10 @@ std::optional<Clock::time_point> Stop::watch() noexcept {
     watched_ = deadline_;
     return deadline_;
   }
-  if (deadline_ != Clock::time_point::max() && open_) note_asked(StopReason::deadline);
+  if (deadline_ != Clock::time_point::max() && open_) {
+    overdue_since_.store(now_ns(), std::memory_order_relaxed);
+    note_asked(StopReason::deadline);
+  }
   deadline_ = Clock::time_point::max();
   const std::optional<Clock::time_point> again = deliver_locked();  // and so on until the run has ended
   watched_ = again.value_or(Clock::time_point::max());
@@ -277,11 +285,14 @@ Run::Run(Vm& vm, Stop& stop, Kind kind) noexcept
     : vm_(vm), L_(vm.state()), stop_(stop), outer_(this_slot.innermost), kind_(kind) {
   vm.quota().set_look(&Run::look);
   if (!interrupt::reaches_running_code()) stop_.reach_through(&vm.quota());
-  warned_ = kind == Kind::finalizers;  // a hook would not help
+  warned_at_ = kind == Kind::finalizers ? INT64_MIN / 2 : 0;  // a hook would not help
   open_.store(kind == Kind::chunk, std::memory_order_relaxed);
   this_slot.innermost = this;
-  // A signal of the host that came before there was a run to look at it in.
-  if (take_host_signal()) host_signal_.store(true, std::memory_order_relaxed);
+  // A signal of the host that came before there was a run to look at it in: not for one that can't.
+  if (kind == Kind::chunk && take_host_signal()) {
+    host_signal_at_ = now_ns();
+    host_signal_.store(true, std::memory_order_relaxed);
+  }
   attend();  // what was asked before there was a run to hear it
 }
 
@@ -303,6 +314,7 @@ bool Run::call(void (*body)(void*), void* context) {
     in_call_.store(true, std::memory_order_relaxed);
     const bool returned = landing_.call(body, context);
     in_call_.store(false, std::memory_order_relaxed);
+    if (overflowed_.exchange(false, std::memory_order_relaxed)) stack_guard::close_room();
     if (returned) return true;
     this_slot.setting_hook = setting_hook;
   }
@@ -346,7 +358,7 @@ void Run::attend(const RunSlot* slot) noexcept {
 // The outermost run that is to be left decides.
 Leave Run::leave_wanted(const Stop*& owner) const noexcept {
   owner = nullptr;
-  Leave wanted = Leave::no;
+  Leave wanted = given_up_.load(std::memory_order_relaxed) ? Leave::killed : Leave::no;
   for (const Run* run = this; run; run = run->outer_) {
     const Leave leave = run->stop_.leave();
     if (leave == Leave::no) continue;
@@ -359,6 +371,7 @@ Leave Run::leave_wanted(const Stop*& owner) const noexcept {
 // The state of a LuaState goes with a leave, so a time limit gives the hook one more chance: a thread may
 // have been in a function of the host's, or without a CPU, all the while.
 bool Run::leaves_now() noexcept {
+  if (overflowed_.load(std::memory_order_relaxed)) return true;
   const Stop* owner;
   switch (leave_wanted(owner)) {
     case Leave::no:
@@ -368,7 +381,9 @@ bool Run::leaves_now() noexcept {
     case Leave::limit:
       break;
   }
-  return std::exchange(warned_, true);
+  const std::int64_t now = now_ns();
+  if (warned_at_ == 0) warned_at_ = now;
+  return now - warned_at_ >= std::chrono::nanoseconds(kAskAgain).count();
 }
 
 bool Run::may_leave() const noexcept { return nothing_below() && !vm_.quota().busy(); }
@@ -379,7 +394,7 @@ bool Run::nothing_below() const noexcept {
 }
 
 void Run::leave(Left how) noexcept {
-  left_ = how;
+  left_ = overflowed_.load(std::memory_order_relaxed) ? Left::by_overflow : how;
   landing_.leave();
 }
 
@@ -397,11 +412,21 @@ void Run::on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer
   run->vm_.quota().look_soon();
 }
 
-void Run::on_overflow() noexcept {
+void Run::on_overflow(std::uintptr_t program_counter, bool anywhere) noexcept {
   Run* run = this_slot.innermost;
-  // Also in the middle of the allocator: what it loses is one block at most, and the alternative is the
-  // process.
-  if (run && run->nothing_below()) run->leave(Left::by_overflow);
+  if (!run || !run->nothing_below()) return;
+  if (!anywhere && !osthread_is_safe_point(run->L_, program_counter)) return;
+  run->overflowed_.store(true, std::memory_order_relaxed);
+  run->leave(Left::by_overflow);
+}
+
+void Run::leave_for_overflow() noexcept {
+  Run* run = this_slot.innermost;
+  if (!run) return;
+  run->overflowed_.store(true, std::memory_order_relaxed);
+  run->leave_soon_.store(true, std::memory_order_relaxed);
+  run->vm_.quota().look_soon();
+  attend();
 }
 
 // The allocator's caller is a part of LuaJIT that holds nothing but memory of the state.
@@ -418,9 +443,9 @@ void Run::leave_if_asked() noexcept {
 }
 
 int Run::enter_c_function(lua_State* L, lua_CFunction function) {
-  const char* limit = osthread_c_stack_limit;
-  if (lua_status(L) == LUA_ERRERR && limit) limit -= OSTHREAD_C_STACK_RESERVE;  // as in call_bundled.c
-  if (static_cast<const char*>(__builtin_frame_address(0)) < limit) return luaL_error(L, "C stack overflow");
+  const std::uintptr_t reserve =  // as in call_bundled.c
+      lua_status(L) == LUA_ERRERR ? OSTHREAD_C_STACK_LAST : OSTHREAD_C_STACK_RESERVE;
+  if (osthread_near_stack_end(__builtin_frame_address(0), reserve)) return luaL_error(L, "C stack overflow");
   // Some of LuaJIT's own look like anybody's (those of lib_package.c).
   if (osthread_is_safe_text(reinterpret_cast<std::uintptr_t>(function))) return function(L);
   leave_if_asked();
@@ -453,7 +478,7 @@ Run::Interruptible::~Interruptible() {
 
 bool Run::leaving() const noexcept {
   const Stop* owner;
-  return leave_wanted(owner) != Leave::no;
+  return overflowed_.load(std::memory_order_relaxed) || leave_wanted(owner) != Leave::no;
 }
 
 Run::Shield::Shield() noexcept : run_(this_slot.innermost) {
@@ -525,8 +550,9 @@ bool Run::requested() const noexcept {
 
 bool Run::wants_hook() const noexcept {
   const Stop* owner;
-  return exiting_ || host_signal_.load(std::memory_order_relaxed) ||
-         stop_.inspecting_.load(std::memory_order_acquire) || due(owner) != Due::nothing || paused();
+  return exiting_ || overflowed_.load(std::memory_order_relaxed) ||
+         host_signal_.load(std::memory_order_relaxed) || stop_.inspecting_.load(std::memory_order_acquire) ||
+         due(owner) != Due::nothing || paused();
 }
 
 bool Run::stop_due() const noexcept {
@@ -596,6 +622,7 @@ void Run::serve(lua_State* L) noexcept {
 }
 
 void Run::answer_host() noexcept {
+  given_up_.store(false, std::memory_order_relaxed);
   if (host_signal_.exchange(false, std::memory_order_relaxed)) {
     const auto check = host_check.load(std::memory_order_acquire);
     if (check) check(stop_);
@@ -608,7 +635,10 @@ void Run::check(lua_State* L, bool waiting) {
     const Shield shield;
     hold_while_paused(L);
   }
-  if (may_leave() && leaves_now()) leave(Left::by_kill);
+  // Not for a time limit: where there is a hook, raising will do.
+  const Stop* by;
+  if (may_leave() && (overflowed_.load(std::memory_order_relaxed) || leave_wanted(by) == Leave::killed))
+    leave(Left::by_kill);
   if (exiting_) raise(L, slot::kExit);
   const Stop* owner;
   const Due now = due(owner);
@@ -683,9 +713,17 @@ void Run::note_host_signal() noexcept {
   if (Waiter* waiter = this_slot.parked_on) waiter->wake_all();
   Run* run = this_slot.innermost;
   if (run == nullptr) return;
-  run->host_signal_.store(true, std::memory_order_relaxed);
+  const std::int64_t now = now_ns();
+  if (!run->host_signal_.exchange(true, std::memory_order_relaxed)) run->host_signal_at_ = now;
   run->stop_.waiter().wake_all();
   attend();
+  // No hook runs, in a finalizer or in one call that has no end: whoever asks again, later, means it.
+  constexpr std::int64_t kLater = std::chrono::nanoseconds(std::chrono::milliseconds(100)).count();
+  if (now - run->host_signal_at_ < kLater || !can_be_left()) return;
+  run->given_up_.store(true, std::memory_order_relaxed);
+  run->leave_soon_.store(true, std::memory_order_relaxed);
+  run->vm_.quota().look_soon();
+  interrupt::poke_this_thread();
 }
 
 void Run::note_parked_on(Waiter* waiter) noexcept {

@@ -155,6 +155,8 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // How often the thread was interrupted for a stop that it had not raised yet, and when first.
   mutable std::atomic<int> heard_{0};
   mutable std::atomic<std::int64_t> heard_at_{0};
+  std::atomic<std::int64_t> overdue_since_{
+      0};                                   // Clock's nanoseconds: when the deadline passed; 0: it has not
   std::atomic<bool> paused_{false};         // asked for
   std::atomic<bool> held_{false};           // done
   std::atomic<std::int64_t> raised_at_{0};  // Clock's nanoseconds; 0: not yet
@@ -213,8 +215,11 @@ class Run {
   static void on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer) noexcept;
   // Where LuaJIT calls us and holds nothing: leaves, if that is wanted and can be.
   static void leave_if_asked() noexcept;
-  // The C stack has overflowed: leaves, or returns if that can't be.
-  static void on_overflow() noexcept;
+  // In a signal handler: the C stack has overflowed at this program counter. Leaves, or returns if that can't
+  // be; `anywhere`: also where a lock of the C library's may be held.
+  static void on_overflow(std::uintptr_t program_counter, bool anywhere) noexcept;
+  // There is a little more room now: leaves as soon as it can.
+  static void leave_for_overflow() noexcept;
   static void enter_callback(std::uintptr_t frame) noexcept;
   static void leave_callback(std::uintptr_t frame) noexcept;
 
@@ -353,13 +358,18 @@ class Run {
   std::atomic<bool> in_call_{false};  // landing_ is there
   std::atomic<int> shields_{0};
   std::atomic<std::uintptr_t> callback_{0};  // the outermost callback's frame; 0: none
+  std::atomic<bool> overflowed_{false};      // it is to be left for that
   std::atomic<bool> leave_soon_{false};      // a signal came where it could not leave
-  bool warned_ = false;                      // that a time limit makes it leave, if the hook does not help
+  // When a time limit first could have made it leave: it does so later, if the hook does not help. 0: not
+  // yet.
+  std::int64_t warned_at_ = 0;
   Left left_ = Left::no;
   // Written and read on this thread only, but attend() interrupts it anywhere: atomics without order, fenced
   // by the fact that a handler runs between two instructions.
   std::atomic<bool> open_{false};  // attend() may touch L_
   std::atomic<bool> host_signal_{false};
+  std::int64_t host_signal_at_ = 0;    // when it came: Clock's nanoseconds; of this thread and its handlers
+  std::atomic<bool> given_up_{false};  // a second one came, and the first has not been looked at
   bool exiting_ = false;
   bool in_hook_ = false;
   bool relentless_ = false;

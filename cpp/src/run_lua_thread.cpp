@@ -5,6 +5,7 @@
 
 extern "C" int RunLuaThread(void* code) {
   using namespace osthread;
+  const Run::Shield shield;  // of a run that calls this through FFI
   try {
     const auto stop = std::make_shared<Stop>(StateOptions{}.grace);
     Interpreter interpreter({}, "RunLuaThread");

@@ -8,6 +8,7 @@ namespace osthread {
 
 struct StackBounds {
   std::uintptr_t low = 0;  // its lowest address; 0: not known
+  std::uintptr_t high = 0;
 };
 
 StackBounds current_stack() noexcept;

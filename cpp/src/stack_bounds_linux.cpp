@@ -11,7 +11,7 @@ StackBounds current_stack() noexcept {
   std::size_t size = 0;
   ::pthread_attr_getstack(&attributes, &low, &size);
   ::pthread_attr_destroy(&attributes);
-  return {reinterpret_cast<std::uintptr_t>(low)};
+  return {reinterpret_cast<std::uintptr_t>(low), reinterpret_cast<std::uintptr_t>(low) + size};
 }
 
 }  // namespace osthread

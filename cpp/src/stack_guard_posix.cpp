@@ -15,12 +15,11 @@
 #include "program_counter.hpp"
 #include "run.hpp"
 #include "stack_bounds.hpp"
+#include "stack_room.hpp"
 
 namespace osthread::stack_guard {
 namespace {
 
-// What a C function that is still entered may use, at least: LuaJIT's own need 9 KiB a level.
-constexpr std::size_t kReserve = 32 * 1024;
 // How far above os::own_stack_low() the stack may end: what the C library keeps there, thread-local variables
 // for one, and our alternate stack.
 constexpr std::uintptr_t kUnknown = 64 * 1024;
@@ -62,7 +61,7 @@ class AlternateStack {
 #ifdef __ELF__
 [[gnu::tls_model("initial-exec")]]
 #endif
-constinit thread_local std::uintptr_t stack_low = 0;  // 0: not watched
+constinit thread_local bool faulting = false;  // in a handler before ours, which may raise the signal again
 
 struct Installing {
   std::mutex mutex;
@@ -78,17 +77,35 @@ constexpr int kGuardFault = SIGSEGV;
 
 constinit std::atomic<Handler> chained{nullptr};  // the handler that was there before ours
 
-void on_fault(int number, siginfo_t* info, void* context) {
+// Next to a stack pointer that has come to the stack's end: no wild pointer looks like that. It is the kernel
+// that tells of it.
+bool is_overflow(const siginfo_t* info, std::uintptr_t sp) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-  const std::uintptr_t sp = stack_pointer(context);
-  // Next to a stack pointer that has come to the stack's end: no wild pointer looks like that.
   const std::uintptr_t distance = address > sp ? address - sp : sp - address;
-  if (stack_low != 0 && distance < kReach && sp < stack_low + kUnknown + kReach) Run::on_overflow();
-  if (const Handler handler = chained.load(std::memory_order_acquire)) {
+  const std::uintptr_t first = stack_room::first_threads_low();
+  const std::uintptr_t low = first != 0 ? first : osthread_c_stack_low;
+  return info->si_code > 0 && low != 0 && distance < kReach && sp < low + kUnknown + stack_room::kSize;
+}
+
+void on_fault(int number, siginfo_t* info, void* context) {
+  if (is_overflow(info, stack_pointer(context))) {
+    const std::uintptr_t pc = program_counter(context);
+    Run::on_overflow(pc, false);
+    if (Run::current() && stack_room::open(reinterpret_cast<std::uintptr_t>(info->si_addr))) {
+      Run::leave_for_overflow();
+      return;  // it goes on where it was
+    }
+    Run::on_overflow(pc, true);
+  }
+  const Handler handler = chained.load(std::memory_order_acquire);
+  if (handler && !faulting) {
+    faulting = true;
     handler(number, info, context);
+    faulting = false;
     return;
   }
-  // Nobody else's: as if we were not here. The instruction faults again.
+  // Nobody else's, or raised again by the one that had it: as if we were not here. The instruction faults
+  // again.
   struct sigaction none {};
   none.sa_handler = SIG_DFL;
   sigemptyset(&none.sa_mask);
@@ -127,12 +144,15 @@ void watch_this_thread() {
   std::uintptr_t low = os::own_stack_low();
   if (low == 0) {
     thread_local const AlternateStack alternate;
-    low = current_stack().low;
+    const StackBounds bounds = current_stack();
+    low = bounds.low;
+    if (low != 0) stack_room::reserve(low, bounds.high);
   }
   if (low == 0) return;
-  stack_low = low;
-  osthread_c_stack_limit = reinterpret_cast<const char*>(low + kUnknown + kReserve);
+  osthread_c_stack_low = low;
   install(kGuardFault);
 }
+
+void close_room() noexcept { stack_room::close(); }
 
 }  // namespace osthread::stack_guard

@@ -2,6 +2,7 @@
 #include "state_end.h"
 
 #include <lauxlib.h>
+#include <luajit.h>
 
 #include "lj_alloc.h"
 #include "lj_ccallback.h"
@@ -30,6 +31,7 @@ static TValue* finalize_all(lua_State* L, lua_CFunction unused, void* ud) {
 void osthread_run_finalizers(lua_State* L) {
   global_State* g = G(L);
   int done = 0;
+  luaJIT_profile_stop(L); /* its timer would go on with a state that is gone */
   L = mainthread(g);
   setgcrefnull(g->cur_L);
   lj_func_closeuv(L, tvref(L->stack));
@@ -52,6 +54,7 @@ void osthread_run_finalizers(lua_State* L) {
 }
 
 void osthread_discard_state(lua_State* L, void* arena) {
+  luaJIT_profile_stop(L);
   CTState* cts = ctype_ctsG(G(L));
   if (cts) lj_ccallback_mcode_free(cts);
   lj_mcode_free(L2J(L));

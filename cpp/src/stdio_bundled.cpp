@@ -23,7 +23,7 @@ std::FILE* note(std::FILE* file) noexcept {
 
 // Of the C stack: the run would be left in the middle of the C library's own, which may hold a lock.
 bool near_the_end() noexcept {
-  if (static_cast<const char*>(__builtin_frame_address(0)) >= osthread_c_stack_limit) return false;
+  if (!osthread_near_stack_end(__builtin_frame_address(0), OSTHREAD_C_STACK_RESERVE)) return false;
   errno = ENOMEM;
   return true;
 }

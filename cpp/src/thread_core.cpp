@@ -345,12 +345,19 @@ bool ThreadCore::kill() {
 bool ThreadCore::pause() noexcept { return !inherited() && status() == Status::running && pause_now(stop_); }
 
 ThreadCore::Held ThreadCore::wait_held(Clock::time_point deadline) noexcept {
+  if (registry::current() == this) return Held::no;  // it waits here, so it is not held
   Waiter& holding = stop_->holding();
+  Run* const run = Run::current();
+  if (run) run->listen(&holding);
   Run::note_parked_on(&holding);
   Held outcome = Held::interrupted;
   for (;;) {
     const Waiter::Ticket ticket = holding.ticket();
     if (Run::take_host_signal()) break;
+    if (run && run->stop_due()) {
+      outcome = Held::stopped;
+      break;
+    }
     if (stop_->held()) outcome = Held::yes;
     if (!stop_->pausing()) outcome = Held::no;
     if (outcome != Held::interrupted) break;
@@ -359,6 +366,7 @@ ThreadCore::Held ThreadCore::wait_held(Clock::time_point deadline) noexcept {
     if (parked != Waiter::Outcome::woken) break;
   }
   Run::note_parked_on(nullptr);
+  if (run) run->listen(nullptr);
   return outcome;
 }
 

@@ -55,7 +55,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   bool pause() noexcept;
   // Whether it is held by then; it is not if it ends, or is resumed or stopped, before. `interrupted` as
   // above.
-  enum class Held { yes, no, timed_out, interrupted };
+  enum class Held { yes, no, timed_out, interrupted, stopped };
   Held wait_held(Clock::time_point deadline) noexcept;
   bool resume() noexcept;
   // As OSThread::terminate; `look` is called when a signal came and says whether to go on waiting.

@@ -259,8 +259,15 @@ bool Vm::is_memory_error(int status, std::string_view message) const noexcept {
 
 void Vm::protect(lua_CFunction body, const void* context) {
   const int top = lua_gettop(L_);
+  check(call(body, context), top);
+}
+
+int Vm::call(lua_CFunction body, const void* context) noexcept {
   quota_.reset_exceeded();
-  const int status = lua_cpcall(L_, body, const_cast<void*>(context));
+  return lua_cpcall(L_, body, const_cast<void*>(context));
+}
+
+void Vm::check(int status, int top) {
   if (status == 0) return;
   ErrorDetails details;
   if (lua_type(L_, -1) == LUA_TSTRING) details.message = lua_tostring(L_, -1);

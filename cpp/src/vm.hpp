@@ -80,6 +80,10 @@ class Vm {
   // Runs `body` with `context` as its light userdata argument, in a protected call: Lua errors become C++
   // exceptions (LuaMemoryError or LuaError).
   void protect(lua_CFunction body, const void* context);
+  // Its two halves: the call, whose frames own nothing, and what comes of its status; `top` was the stack's
+  // before.
+  int call(lua_CFunction body, const void* context) noexcept;
+  void check(int status, int top);
 
   // Takes away what `libraries` does not have.
   void restrict(Libraries libraries);
