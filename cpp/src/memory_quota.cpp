@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "state_end.h"
 
@@ -17,6 +18,12 @@ void* plain_allocate(void*, void* block, std::size_t, std::size_t new_size) {
   std::free(block);
   return nullptr;
 }
+
+struct NextState {
+  std::size_t fails_at = 0;
+  MemoryQuota::Failing failing = MemoryQuota::Failing::one;
+};
+constinit thread_local NextState next_state;
 
 }  // namespace
 
@@ -35,6 +42,8 @@ lua_State* MemoryQuota::new_state() {
   // large blocks would be freed without their headers.
   lua_setallocf(L, &MemoryQuota::allocate, this);
   state_ = L;
+  const NextState next = std::exchange(next_state, {});
+  if (next.fails_at != 0) fail_at(next.fails_at, next.failing);
   return L;
 }
 
@@ -88,13 +97,16 @@ void* MemoryQuota::allocate(void* self, void* block, std::size_t old_size, std::
       [[unlikely]]
     return quota->reallocate(block, old_size, new_size);
   void* result = quota->original_(quota->arena_, block, old_size, new_size);
-  if (result || new_size == 0) quota->used_.store(used, std::memory_order_relaxed);
+  if (result || new_size == 0)
+    quota->used_.store(used, std::memory_order_relaxed);
+  else
+    quota->exceeded_ = true;
   return result;
 }
 
 void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new_size) noexcept {
   const std::size_t used = used_.load(std::memory_order_relaxed) - old_size + new_size;
-  if (new_size > old_size && used > ceiling_) {
+  if (new_size > old_size && (used > ceiling_ || fails_now())) {
     exceeded_ = true;
     return nullptr;
   }
@@ -108,14 +120,19 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
     result = raw_resize(block, old_size, new_size);
   }
   busy_.store(false, std::memory_order_relaxed);
-  if (!result && new_size != 0) return nullptr;
+  if (!result && new_size != 0) {
+    exceeded_ = true;
+    return nullptr;
+  }
   used_.store(used, std::memory_order_relaxed);
   if (used > peak_.load(std::memory_order_relaxed)) peak_.store(used, std::memory_order_relaxed);
   if (used > half_ || collecting_)
     hurry_collector(used);
   else
     due_ = half_;
-  mark_.store(collecting_ || due_ != half_ ? 0 : std::min(peak_.load(std::memory_order_relaxed), half_),
+  mark_.store(collecting_ || due_ != half_ || fails_in_ != 0
+                  ? 0
+                  : std::min(peak_.load(std::memory_order_relaxed), half_),
               std::memory_order_relaxed);
   // Last, as it may not return. What is asked for between the store and this is seen the next time.
   if (looking_.load(std::memory_order_relaxed) && look_) {
@@ -182,6 +199,24 @@ void MemoryQuota::unlink(Header* header) noexcept {
 void MemoryQuota::look_soon() noexcept {
   looking_.store(true, std::memory_order_relaxed);
   mark_.store(0, std::memory_order_relaxed);
+}
+
+void MemoryQuota::fail_at(std::size_t n, Failing which) noexcept {
+  fails_in_ = n;
+  failing_ = which;
+  mark_.store(0, std::memory_order_relaxed);
+}
+
+void MemoryQuota::fail_next_state_at(std::size_t n, Failing which) noexcept { next_state = {n, which}; }
+
+bool MemoryQuota::fails_now() noexcept {
+  if (fails_in_ == 0) return false;
+  if (fails_in_ > 1) {
+    --fails_in_;
+    return false;
+  }
+  if (failing_ == Failing::one) fails_in_ = 0;
+  return true;
 }
 
 void MemoryQuota::free_large_blocks() noexcept {

@@ -40,7 +40,7 @@ class MemoryQuota {
   std::size_t used() const noexcept;  // bytes beyond the libraries
   std::size_t peak() const noexcept;
   std::size_t limit() const noexcept { return limit_; }
-  // Whether an allocation has failed for the limit since the last reset.
+  // Whether an allocation has failed since the last reset: for the limit, or since the system had no more.
   bool exceeded() const noexcept { return exceeded_; }
   void reset_exceeded() noexcept { exceeded_ = false; }
 
@@ -50,6 +50,14 @@ class MemoryQuota {
   // Whether the allocator is in the middle of something with a large block.
   bool busy() const noexcept { return busy_.load(std::memory_order_relaxed); }
   void set_look(void (*look)(MemoryQuota&)) noexcept { look_ = look; }
+
+  // For tests: the n-th allocation from now on fails as one beyond the limit does, alone or with all that
+  // follow; 0: none. fails_in(): what is left of n.
+  enum class Failing : bool { one, all };
+  void fail_at(std::size_t n, Failing which = Failing::one) noexcept;
+  std::size_t fails_in() const noexcept { return fails_in_; }
+  // The same for the next state that this thread makes, from when LuaJIT has made it.
+  static void fail_next_state_at(std::size_t n, Failing which = Failing::one) noexcept;
 
   // Frees the large blocks; with the arena's end everything of the state is then gone.
   void free_large_blocks() noexcept;
@@ -68,6 +76,7 @@ class MemoryQuota {
   void* raw_allocate(std::size_t size) noexcept;
   void* raw_resize(void* block, std::size_t old_size, std::size_t new_size) noexcept;
   void raw_free(void* block, std::size_t size) noexcept;
+  bool fails_now() noexcept;
   void hurry_collector(std::size_t used) noexcept;
   void link(Header* header, std::size_t size) noexcept;
   void unlink(Header* header) noexcept;
@@ -94,6 +103,8 @@ class MemoryQuota {
   unsigned pace_ = 0;        // what the collector goes back to
   lua_State* state_ = nullptr;
   bool exceeded_ = false;
+  Failing failing_ = Failing::one;
+  std::size_t fails_in_ = 0;
 };
 
 }  // namespace osthread
