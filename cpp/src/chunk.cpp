@@ -64,8 +64,8 @@ int load_chunk(lua_State* L) {
   if (source->expression) {
     Pieces pieces{{"return (", code.source(), "\n)"}};  // in parentheses: one expression, no list
     source->status = lua_loadx(L, next_piece, &pieces, name, mode);
-    if (source->status !=
-        0) {  // a chunk after all, or wrong either way: then the chunk's error is the clearer one
+    if (source->status != 0 && source->status != LUA_ERRMEM) {  // a chunk after all, or wrong either way:
+                                                                // then the chunk's error is the clearer one
       source->expression = false;
       lua_settop(L, 1);
     }

@@ -260,15 +260,15 @@ void Interpreter::compile(const Code& code) {
   protect(load_chunk, &source);
   expression_ = source.expression;
   if (source.status == 0) return;
-  if (source.status == LUA_ERRMEM)
-    throw LuaMemoryError({.message = "not enough memory to compile the chunk",
-                          .frames = {},
-                          .value = nullptr,
-                          .thread = name_});
   lua_State* L = vm_->state();
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   std::string message = lua_tostring(L, -1) ? lua_tostring(L, -1) : "syntax error";
   lua_settop(L, 0);
+  if (vm_->is_memory_error(source.status, message))
+    throw LuaMemoryError({.message = "not enough memory to compile the chunk",
+                          .frames = {},
+                          .value = nullptr,
+                          .thread = name_});
   const int line = line_of_error(code.source());
   if (looks_like_path(code.source()))
     message += " (a string is Lua source, never a file name: pass a pathlib.Path to run the file '" +
