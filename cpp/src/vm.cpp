@@ -224,9 +224,11 @@ Vm::Vm(Environment environment, std::initializer_list<lua_CFunction> setup) : L_
   if (!L_) throw std::bad_alloc();
   Setup context{this, environment, setup};
   if (lua_cpcall(L_, set_up, &context) != 0) {
-    std::string message = lua_tostring(L_, -1) ? lua_tostring(L_, -1) : "out of memory";
+    const bool memory = lua_type(L_, -1) != LUA_TSTRING || is_memory_error(0, lua_tostring(L_, -1));
+    const std::string message = memory ? "" : lua_tostring(L_, -1);
     run_finalizers();
     discard();
+    if (memory) throw std::bad_alloc();
     throw std::runtime_error("a Lua state could not be made: " + message);
   }
 }
@@ -254,7 +256,8 @@ Vm& Vm::of(lua_State* L) noexcept {
 }
 
 bool Vm::is_memory_error(int status, std::string_view message) const noexcept {
-  return status == LUA_ERRMEM || (quota_.exceeded() && message.ends_with("not enough memory"));
+  return status == LUA_ERRMEM || (quota_.exceeded() && (message.ends_with("not enough memory") ||
+                                                        message.ends_with("error in error handling")));
 }
 
 void Vm::protect(lua_CFunction body, const void* context) {

@@ -74,7 +74,7 @@ class Vm {
   static Vm& of(lua_State* L) noexcept;
 
   // Whether an error is one of memory. LuaJIT's parser and coroutine.wrap hand it on as a plain string, so
-  // that the status does not tell it there.
+  // that the status does not tell it there; and a message handler that had no memory hands on another one.
   bool is_memory_error(int status, std::string_view message) const noexcept;
 
   // Runs `body` with `context` as its light userdata argument, in a protected call: Lua errors become C++
