@@ -312,6 +312,7 @@ namespace {
 
 constexpr int kRaise = -1;    // the error value is on the stack
 constexpr int kTooMany = -2;  // more results than a Lua stack has room for
+constexpr int kNoMemory = -3;
 
 // Does all that owns C++ objects; what is negative is raised by a frame that owns nothing.
 int guarded_body(lua_State* L, Values (*body)(lua_State* L)) {
@@ -321,8 +322,12 @@ int guarded_body(lua_State* L, Values (*body)(lua_State* L)) {
     results = body(L);
   } catch (const std::exception&) {
     failed = true;
-    results.clear();
-    results.push_back(Value::adopt(new HostError(std::current_exception())));
+    try {
+      results.clear();
+      results.push_back(Value::adopt(new HostError(std::current_exception())));
+    } catch (const std::bad_alloc&) {
+      return kNoMemory;
+    }
   }
   if (!lua_checkstack(L, static_cast<int>(results.size()) + 4)) return kTooMany;
   bool numbers = true;
@@ -342,6 +347,7 @@ int guarded_body(lua_State* L, Values (*body)(lua_State* L)) {
 int guarded(lua_State* L, Values (*body)(lua_State* L)) {
   const int count = guarded_body(L, body);
   if (count == kTooMany) return luaL_error(L, "too many results");
+  if (count == kNoMemory) return luaL_error(L, "not enough memory");
   return count == kRaise ? lua_error(L) : count;
 }
 
