@@ -194,6 +194,7 @@ class Reader {
     function.safe = vm_.safe;
     const int dumped = lua_dump(L, append, &function.bytecode);
     if (dumped == LUA_ERRMEM) luaL_error(L, "not enough memory");
+    if (dumped == kNoRoom) throw std::bad_alloc();
     if (dumped != 0) refuse(path(at), "this function can't be dumped");
     for (int i = 1;; ++i) {
       const char* name = lua_getupvalue(L, index, i);
@@ -211,12 +212,14 @@ class Reader {
     }
   }
 
+  static constexpr int kNoRoom = -1;
+
   static int append(lua_State*, const void* bytes, std::size_t size, void* bytecode) {
     try {
       static_cast<std::string*>(bytecode)->append(static_cast<const char*>(bytes), size);
       return 0;
     } catch (const std::exception&) {
-      return 1;
+      return kNoRoom;
     }
   }
 
