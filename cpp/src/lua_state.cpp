@@ -28,7 +28,11 @@ class LuaState::Impl {
   ~Impl() {
     const bool inherited = generation_ != fork_generation();
     if (turns_ != 0 && (inherited || left_in_use())) (void)interpreter_.release();
-    if (interpreter_ && !inherited) (void)finalize();
+    try {
+      if (interpreter_ && !inherited) (void)finalize();
+    } catch (const std::exception&) {
+      // No memory for a time limit: the interpreter runs them when it goes, without one.
+    }
     if (inherited) (void)locks_.release();
   }
 
