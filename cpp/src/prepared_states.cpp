@@ -86,6 +86,8 @@ void leave_one() noexcept {
   std::unique_ptr<Vm> state;
   try {
     if (wait_for_lull(states)) state = make(Vm::Environment::ignored);
+    const std::lock_guard lock(states.mutex);
+    states.states.reserve(kMost);
   } catch (const std::exception&) {
     // Short of memory: then there is none ahead, and whoever needs one is told.
     state.reset();
