@@ -275,7 +275,11 @@ void Stop::serve_inspection(lua_State* L) noexcept {
   const std::lock_guard lock(mutex_);
   inspecting_.store(false, std::memory_order_relaxed);
   if (!inspection_) return;
-  inspection_->frames = collect_frames(L, 0);
+  try {
+    inspection_->frames = collect_frames(L, 0);
+  } catch (const std::bad_alloc&) {
+    inspection_->frames.clear();  // whoever asks is told, if not all
+  }
   inspection_->done.store(true, std::memory_order_release);
   inspection_->waiter.wake_all();
   inspection_.reset();
