@@ -52,7 +52,7 @@ std::vector<std::shared_ptr<ThreadCore>> alive() {
 ThreadCore* current() noexcept { return current_core; }
 void set_current(ThreadCore* core) noexcept { current_core = core; }
 
-void native_begins() noexcept { instance().natives.fetch_add(1, std::memory_order_relaxed); }
+void native_begins() { instance().natives.fetch_add(1, std::memory_order_relaxed); }
 
 void set_native_end(void (*end)() noexcept) noexcept { native_end.store(end, std::memory_order_release); }
 

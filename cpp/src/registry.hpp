@@ -24,7 +24,7 @@ ThreadCore* current() noexcept;
 void set_current(ThreadCore* core) noexcept;
 
 // Around a native thread's whole life, so that the process's end can wait for the last instructions of each.
-void native_begins() noexcept;
+void native_begins();
 void native_ends() noexcept;
 // What the host wants done by each thread of ours, as the last thing before native_ends().
 void set_native_end(void (*end)() noexcept) noexcept;

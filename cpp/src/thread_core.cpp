@@ -94,8 +94,8 @@ void ThreadCore::launch() {
   const std::lock_guard lock(mutex_);
   // At the program's end, all that has not been started is discarded.
   if (started_) throw std::logic_error("this OSThread was stopped before it was started");
-  launched_ = true;
   registry::native_begins();
+  launched_ = true;
   try {
     if (!options_.suspended) {
       started_ = true;
@@ -148,9 +148,15 @@ void ThreadCore::discard() noexcept {
   if (launched_) registry::native_ends();
   Outcome outcome;
   outcome.ending = Ending::stopped;
-  outcome.error = std::make_exception_ptr(Stopped(
-      {.message = "discarded before it was started", .frames = {}, .value = nullptr, .thread = options_.name},
-      StopStage::request));
+  try {
+    outcome.error = std::make_exception_ptr(Stopped({.message = "discarded before it was started",
+                                                     .frames = {},
+                                                     .value = nullptr,
+                                                     .thread = options_.name},
+                                                    StopStage::request));
+  } catch (const std::bad_alloc&) {
+    outcome.error = std::current_exception();
+  }
   stop_->close();
   publish(std::move(outcome), Status::stopped);
   std::unique_ptr<Interpreter> dropped;  // both after the lock: they may call anything
