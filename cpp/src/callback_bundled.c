@@ -4,6 +4,7 @@
 
 #include "leaving.h"
 #include "lj_ccallback.h"
+#include "lj_frame.h"
 #include "lj_obj.h"
 
 lua_State* __real_lj_ccallback_enter(CTState* cts, void* cf);
@@ -15,8 +16,16 @@ void __wrap_lj_ccallback_leave(CTState* cts, TValue* o);
 static uintptr_t callers(const void* frame) { return (uintptr_t)frame + 64; }
 
 lua_State* __wrap_lj_ccallback_enter(CTState* cts, void* cf) {
-  osthread_enter_callback(callers(__builtin_frame_address(0)));
+  /* Told before, as the real one may raise; in which coroutine it is then. */
+  osthread_enter_callback(callers(__builtin_frame_address(0)), cts->L, cf);
   return __real_lj_ccallback_enter(cts, cf);
+}
+
+int osthread_callback_is_over(lua_State* L, const void* cframe) {
+  void* at;
+  for (at = L->cframe; at; at = cframe_prev(cframe_raw(at)))
+    if (cframe_raw(at) == cframe) return 0;
+  return 1;
 }
 
 void __wrap_lj_ccallback_leave(CTState* cts, TValue* o) {

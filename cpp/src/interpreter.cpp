@@ -8,11 +8,13 @@
 
 #include "builtins.hpp"
 #include "chunk.hpp"
+#include "commands.hpp"
 #include "library_names.hpp"
 #include "lua_object.hpp"
 #include "lua_value.hpp"
 #include "prepared_states.hpp"
 #include "registry_slots.hpp"
+#include "watchdog.hpp"
 
 namespace osthread {
 namespace {
@@ -307,6 +309,25 @@ Value Interpreter::compiled() {
   return function;
 }
 
+namespace {
+
+// Commands that a kill has ended are on the system's table until somebody asks for their status.
+constexpr std::chrono::milliseconds kSoon{20};
+
+void look_after_commands() noexcept {
+  if (!commands::look_after_ended()) return;
+  try {
+    Watchdog::instance().schedule(Clock::now() + kSoon, []() -> std::optional<Clock::time_point> {
+      if (!commands::look_after_ended()) return std::nullopt;
+      return Clock::now() + kSoon;
+    });
+  } catch (const std::exception&) {
+    return;  // no thread can be made for the watchdog: they go with the next one
+  }
+}
+
+}  // namespace
+
 // The run has left the VM, from wherever it was.
 Outcome Interpreter::leave(const Run& run) {
   Outcome outcome;
@@ -330,6 +351,7 @@ Outcome Interpreter::leave(const Run& run) {
   }
   vm_->error_frames = nullptr;
   vm_->discard();
+  look_after_commands();
   return outcome;
 }
 

@@ -41,6 +41,7 @@ void Stop::open() noexcept {
   open_ = true;
   finalizing_.store(false, std::memory_order_relaxed);
   leave_.store(Leave::no, std::memory_order_relaxed);
+  uncut_.store(false, std::memory_order_relaxed);
   heard_.store(0, std::memory_order_relaxed);
   overdue_since_.store(0, std::memory_order_relaxed);
   paused_.store(false, std::memory_order_relaxed);
@@ -138,7 +139,7 @@ std::optional<Clock::time_point> Stop::deliver_locked() noexcept {
   const Clock::time_point now = Clock::now();
   if (reason() == StopReason::none) {
     if (!paused_.load(std::memory_order_relaxed) || held()) return std::nullopt;
-    poke();
+    if (!uncut_.load(std::memory_order_relaxed)) poke();
     return now + kAskAgain;
   }
   const Clock::time_point leaving = leaving_at();
@@ -260,7 +261,7 @@ std::optional<std::vector<Frame>> Stop::inspect(Clock::time_point deadline) {
     if (inspection->done.load(std::memory_order_acquire)) break;
     {
       const std::lock_guard lock(mutex_);
-      poke();
+      if (!uncut_.load(std::memory_order_relaxed)) poke();
     }
     const Clock::time_point now = Clock::now();
     if (now >= deadline) return std::nullopt;
@@ -404,8 +405,12 @@ void Run::leave(Left how) noexcept {
 
 void Run::on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer) noexcept {
   Run* run = this_slot.innermost;
-  // A callback's frame that lies below is over: an error has skipped its end.
-  if (run && run->callback_.load(std::memory_order_relaxed) < stack_pointer)
+  // An error may have skipped a callback's end: its frame lies below, or is in the chain no more. (Another
+  // coroutine than the first may be gone, too.)
+  if (run && run->in_callback() &&
+      (run->callback_.load(std::memory_order_relaxed) < stack_pointer ||
+       (run->callback_state_ == run->L_ && osthread_is_safe_point(run->L_, program_counter) &&
+        osthread_callback_is_over(run->L_, run->callback_cframe_))))
     run->callback_.store(0, std::memory_order_relaxed);
   attend();
   if (!run || !run->leaving()) return;
@@ -457,10 +462,13 @@ int Run::enter_c_function(lua_State* L, lua_CFunction function) {
   return function(L);
 }
 
-void Run::enter_callback(std::uintptr_t frame) noexcept {
+void Run::enter_callback(std::uintptr_t frame, lua_State* L, const void* cframe) noexcept {
   Run* run = this_slot.innermost;
-  if (run && run->callback_.load(std::memory_order_relaxed) < frame)
-    run->callback_.store(frame, std::memory_order_relaxed);
+  if (!run || run->callback_.load(std::memory_order_relaxed) >= frame) return;
+  run->callback_state_ = L;
+  run->callback_cframe_ = cframe;
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // a handler that sees the frame sees the rest
+  run->callback_.store(frame, std::memory_order_relaxed);
 }
 
 void Run::leave_callback(std::uintptr_t frame) noexcept {
@@ -469,6 +477,11 @@ void Run::leave_callback(std::uintptr_t frame) noexcept {
   Run* run = this_slot.innermost;
   if (run && run->callback_.load(std::memory_order_relaxed) <= frame + kSameFrame)
     run->callback_.store(0, std::memory_order_relaxed);
+}
+
+void Run::Uncut::set(bool uncut) noexcept {
+  for (Run* run = this_slot.innermost; run; run = run->outer_)
+    run->stop_.uncut_.store(uncut, std::memory_order_relaxed);
 }
 
 Run::Interruptible::Interruptible() noexcept
@@ -690,7 +703,9 @@ void Run::exit(lua_State* L) {
 
 }  // namespace osthread
 
-void osthread_enter_callback(std::uintptr_t frame) { osthread::Run::enter_callback(frame); }
+void osthread_enter_callback(std::uintptr_t frame, lua_State* L, const void* cframe) {
+  osthread::Run::enter_callback(frame, L, cframe);
+}
 void osthread_leave_callback(std::uintptr_t frame) { osthread::Run::leave_callback(frame); }
 void osthread_leave_if_asked() { osthread::Run::leave_if_asked(); }
 

@@ -157,6 +157,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   mutable std::atomic<std::int64_t> heard_at_{0};
   std::atomic<std::int64_t> overdue_since_{
       0};                                   // Clock's nanoseconds: when the deadline passed; 0: it has not
+  std::atomic<bool> uncut_{false};          // it reads or writes
   std::atomic<bool> paused_{false};         // asked for
   std::atomic<bool> held_{false};           // done
   std::atomic<std::int64_t> raised_at_{0};  // Clock's nanoseconds; 0: not yet
@@ -220,7 +221,7 @@ class Run {
   static void on_overflow(std::uintptr_t program_counter, bool anywhere) noexcept;
   // There is a little more room now: leaves as soon as it can.
   static void leave_for_overflow() noexcept;
-  static void enter_callback(std::uintptr_t frame) noexcept;
+  static void enter_callback(std::uintptr_t frame, lua_State* L, const void* cframe) noexcept;
   static void leave_callback(std::uintptr_t frame) noexcept;
 
   // Ends the region in which the state may be touched by attend(): before it is finalized or closed.
@@ -290,6 +291,18 @@ class Run {
     const bool outer_;
   };
 
+  // While one lives, nobody who only wants to look sends a signal: it would cut reading and writing short.
+  class Uncut {
+   public:
+    Uncut() noexcept { set(true); }
+    ~Uncut() { set(false); }
+    Uncut(const Uncut&) = delete;
+    Uncut& operator=(const Uncut&) = delete;
+
+   private:
+    static void set(bool uncut) noexcept;
+  };
+
   // While one lives, signals come to this thread though finalizers run: it waits in a system call that is
   // begun again if nobody wants anything.
   class Interruptible {
@@ -357,6 +370,8 @@ class Run {
   Landing landing_;
   std::atomic<bool> in_call_{false};  // landing_ is there
   std::atomic<int> shields_{0};
+  lua_State* callback_state_ = nullptr;      // of callback_
+  const void* callback_cframe_ = nullptr;    // of callback_
   std::atomic<std::uintptr_t> callback_{0};  // the outermost callback's frame; 0: none
   std::atomic<bool> overflowed_{false};      // it is to be left for that
   std::atomic<bool> leave_soon_{false};      // a signal came where it could not leave
