@@ -1,0 +1,191 @@
+"""What a kill, or a look at a thread, must not meet: each was a defect once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import osthread
+import pytest
+from osthread import LuaState, LuaTimeout, OSThread
+
+PATIENCE = 30
+LOOPING = "getmetatable(newproxy(true)).__gc = function() while true do end end"
+
+pytestmark = pytest.mark.skipif(not osthread.features().kill, reason="this build has no kill")
+RunScript = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("call", "check"),
+    [
+        ("os.time({year = 2020, month = 1, day = 1})", "time.mktime(time.localtime())"),
+        ("io.stderr:write('')", "sys.stderr.write('')"),
+        ("os.date('%c', 0)", "time.strftime('%c')"),
+    ],
+)
+@pytest.mark.parametrize("where", ["OSThread", "main thread", "Python thread"])
+def test_an_overflow_inside_the_c_library_leaves_none_of_its_locks_taken(
+    call: str, check: str, where: str, run_script: RunScript
+) -> None:
+    code = f"local function f() {call} return coroutine.wrap(f)() end f()"
+    script = f"""
+import sys, threading, time
+import osthread
+
+def overflow():
+    for _ in range(3):
+        try:
+            if {where == "OSThread"}:
+                osthread.run({code!r})
+            else:
+                osthread.LuaState().execute({code!r})
+        except osthread.LuaError as error:
+            print(error.message)
+
+if {where == "Python thread"}:
+    thread = threading.Thread(target=overflow)
+    thread.start()
+    thread.join()
+else:
+    overflow()
+{check}
+print(osthread.run("return os.time() > 0"))
+"""
+    assert run_script(script) == (0, "C stack overflow\n" * 3 + "True\n", "")
+
+
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_a_state_takes_its_profiler_along(end: str, run_script: RunScript) -> None:
+    script = f"""
+import threading
+import osthread
+for _ in range(5):
+    state = osthread.LuaState()
+    state.execute("require('jit.profile').start('i1', function() end)")
+    if {end == "kill"}:
+        threading.Timer(0.01, state.kill).start()
+        try:
+            state.execute("while true do end")
+        except osthread.Killed:
+            pass
+    state.close()
+for _ in range(20):
+    osthread.run("for i = 1, 1e7 do end")
+print("fine")
+"""
+    assert run_script(script) == (0, "fine\n", "")
+
+
+@pytest.mark.parametrize("use", ["set", "compile"])
+def test_finalizers_outside_of_a_call_are_bounded_too(use: str) -> None:
+    state = LuaState(time_limit=0.2, grace=0.01)
+    state.execute(LOOPING)
+
+    def collect() -> None:
+        for _ in range(10_000):
+            if use == "set":
+                state["x"] = list(range(1000))
+            else:
+                state.execute("local t = {" + "{}, " * 5_000 + "}")
+
+    with pytest.raises(LuaTimeout):
+        collect()
+    with pytest.raises(RuntimeError, match="time limit"):
+        state.eval("1")
+
+
+def test_a_file_belongs_to_the_state_that_opened_it() -> None:
+    """A finalizer of one state opens it while another's thread calls Python."""
+    state = LuaState()
+    state.execute("getmetatable(newproxy(true)).__gc = function() file = io.tmpfile() end")
+
+    def collect() -> None:
+        for _ in range(3000):
+            state["x"] = list(range(200))
+
+    osthread.run("(...)()", collect)
+    assert state.eval("file ~= nil and file:write('x') ~= nil") is True
+    state.close()
+
+
+def test_a_time_limit_counts_though_an_interrupt_came_before(started: Any) -> None:
+    code = "getmetatable(newproxy(true)).__gc = function() started() while true do end end collectgarbage()"
+    thread = OSThread(code, time_limit=0.3, grace=0.01, globals={"started": started})
+    started.wait()
+    assert thread.interrupt()
+    assert thread.join(PATIENCE)
+
+
+def test_a_callback_that_an_error_has_skipped_is_over_deeper_in_the_stack_too() -> None:
+    code = """
+        local ffi = require 'ffi'
+        ffi.cdef 'void qsort(void *, size_t, size_t, int (*)(const void *, const void *));'
+        local a = ffi.new('int[2]')
+        pcall(function() ffi.C.qsort(a, 2, 4, function() error('skips qsort') end) end)
+        return (('x'):gsub('.', function() while true do end end))
+    """
+    thread = OSThread(code, time_limit=0.1, grace=0.01)
+    with pytest.raises(LuaTimeout):
+        thread.result(PATIENCE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell's commands")
+@pytest.mark.parametrize("look", ["stack", "pause"])
+def test_looking_at_a_thread_does_not_cut_its_reading_short(look: str) -> None:
+    thread = OSThread("local p = io.popen('sleep 0.3; echo hi') return p:read('*l'), p:close()")
+    time.sleep(0.1)
+    if look == "stack":
+        assert thread._stack(0.05) is None, "it reads, and answers nobody meanwhile"
+    else:
+        thread.pause()
+        time.sleep(0.05)
+        thread.resume()
+    assert thread.result(PATIENCE) == ("hi", True)
+
+
+def test_reading_what_has_no_end_is_ended(started: Any) -> None:
+    for read in ("io.open('/dev/zero'):read('*l')", "io.popen(\"yes ''\"):read('*n')"):
+        here = threading.Event()
+        thread = OSThread(f"(...)() return {read}", here.set, grace=0.01)
+        assert here.wait(PATIENCE)
+        time.sleep(0.02)
+        assert thread.terminate() in ("stopped", "killed")
+
+
+def test_waiting_for_a_pause_can_be_stopped(started: Any) -> None:
+    held = threading.Event()
+
+    def pause() -> None:
+        started()
+        other.pause(None)
+
+    other = OSThread("(...)() while true do end", lambda: held.wait(PATIENCE), grace=0.01)
+    waiting = OSThread("(...)()", pause, grace=0.01)
+    started.wait()
+    time.sleep(0.05)
+    assert waiting.terminate() == "stopped"
+    held.set()
+    assert other.terminate() == "stopped"
+
+
+def test_a_second_ctrl_c_ends_what_no_hook_reaches(start_script: Callable[..., Any]) -> None:
+    script = start_script("""
+import osthread
+state = osthread.LuaState()
+state["started"] = lambda: print("started", flush=True)
+try:
+    state.execute("getmetatable(newproxy(true)).__gc = function() started() while true do end end collectgarbage()")
+except KeyboardInterrupt:
+    print("ended")
+""")
+    script.wait_for("started")
+    time.sleep(0.05)
+    script.interrupt()
+    time.sleep(0.3)
+    script.interrupt()
+    returncode, stdout, stderr = script.finish()
+    assert (returncode, stdout, stderr) == (0, "started\nended\n", "")
