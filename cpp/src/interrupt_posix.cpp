@@ -69,8 +69,9 @@ void on_signal(int number, siginfo_t* info, void* context) {
     before(number, info, context);
     chaining = false;
   }
-  Run::on_signal(program_counter(context), stack_pointer(context));  // last, as it may not return
+  const bool leaves = Run::attend_at(Run::slot(), program_counter(context), stack_pointer(context));
   errno = saved;
+  if (leaves) Run::leave_here();
 }
 
 bool installed(int number) noexcept {

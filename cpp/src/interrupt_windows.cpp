@@ -1,9 +1,11 @@
 #include <windows.h>
 
+#include <cstdint>
 #include <stdexcept>
 
 #include "interrupt.hpp"
 #include "run.hpp"
+#include "stack_guard.hpp"
 
 namespace osthread::interrupt {
 namespace {
@@ -20,32 +22,55 @@ struct OwnHandle {
   }
 };
 
+// Held while a thread is suspended: of two that suspend each other none would go on. Not a std::mutex, which
+// allocates.
+SRWLOCK suspending = SRWLOCK_INIT;
+
+// The thread goes on in land() as if it had called that where it was interrupted. Below that place lies a
+// frame of LuaJIT's that is not needed any more; the room is for functions that use some below their own.
+bool redirect(HANDLE thread, CONTEXT& context) noexcept {
+  constexpr std::uintptr_t kRoom = 512;
+  constexpr std::uintptr_t kReturnAddress = 8;  // a function finds it on the stack, which is else aligned
+  context.Rip = reinterpret_cast<std::uintptr_t>(&Run::leave_here);
+  context.Rsp = ((context.Rsp - kRoom) & ~std::uintptr_t{15}) - kReturnAddress;
+  return SetThreadContext(thread, &context) != 0;
+}
+
 }  // namespace
 
 Target this_thread() {
   thread_local const OwnHandle own;
+  thread_local bool reachable = false;
+  if (!reachable) {
+    stack_guard::watch_this_thread();
+    reachable = true;
+  }
   return {reinterpret_cast<std::uintptr_t>(own.handle), Run::slot()};
 }
 
 void poke(Target target) noexcept {
   const auto thread = reinterpret_cast<HANDLE>(target.thread);
   if (GetThreadId(thread) == GetCurrentThreadId()) {
-    Run::attend();
+    // From here, which is no safe point, it does not leave.
+    (void)Run::attend_at(target.slot, 0, reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)));
     return;
   }
-  if (SuspendThread(thread) == static_cast<DWORD>(-1)) return;
-  // From here until it resumes nothing may allocate or lock: the target may hold the heap's lock.
-  CONTEXT context;
-  context.ContextFlags = CONTEXT_CONTROL;
-  if (GetThreadContext(thread, &context)) {  // asking for the context makes the suspension real
-    Run::attend(target.slot);
-    // What a signal does on POSIX: a blocking read returns. Only for a stop, as a write that has been
-    // cancelled does not tell how much of it was done. Not later: it might meet what the cleanup reads or
-    // writes.
-    const Run* run = target.slot->innermost;
-    if (run && run->stop_due()) CancelSynchronousIo(thread);
+  AcquireSRWLockExclusive(&suspending);
+  if (SuspendThread(thread) != static_cast<DWORD>(-1)) {
+    // From here until it resumes nothing may allocate or lock: the target may hold the heap's lock.
+    CONTEXT context;
+    context.ContextFlags = CONTEXT_CONTROL;
+    if (GetThreadContext(thread, &context)) {  // asking for the context makes the suspension real
+      const bool leaves = Run::attend_at(target.slot, context.Rip, context.Rsp);
+      // What a signal does on POSIX: a blocking read returns. Only for a stop, as a write that has been
+      // cancelled does not tell how much of it was done. Not later: it might meet what the cleanup reads or
+      // writes.
+      const Run* run = target.slot->innermost;
+      if (!(leaves && redirect(thread, context)) && run && run->stop_due()) CancelSynchronousIo(thread);
+    }
+    ResumeThread(thread);
   }
-  ResumeThread(thread);
+  ReleaseSRWLockExclusive(&suspending);
 }
 
 void poke_this_thread() noexcept {}

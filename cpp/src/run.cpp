@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "c_stack.h"
+#include "counted_call.hpp"
 #include "frames.hpp"
 #include "leaving.h"
 #include "registry_slots.hpp"
@@ -391,11 +392,13 @@ bool Run::leaves_now() noexcept {
   return now - warned_at_ >= std::chrono::nanoseconds(kAskAgain).count();
 }
 
-bool Run::may_leave() const noexcept { return nothing_below() && !vm_.quota().busy(); }
+bool Run::may_leave() const noexcept { return may_leave(this_slot); }
 
-bool Run::nothing_below() const noexcept {
+bool Run::may_leave(const RunSlot& slot) const noexcept { return nothing_below(slot) && !vm_.quota().busy(); }
+
+bool Run::nothing_below(const RunSlot& slot) const noexcept {
   return in_call_.load(std::memory_order_relaxed) && shields_.load(std::memory_order_relaxed) == 0 &&
-         !in_callback() && !this_slot.setting_hook;
+         !in_callback() && !slot.setting_hook;
 }
 
 void Run::leave(Left how) noexcept {
@@ -403,8 +406,9 @@ void Run::leave(Left how) noexcept {
   landing_.leave();
 }
 
-void Run::on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer) noexcept {
-  Run* run = this_slot.innermost;
+bool Run::attend_at(const RunSlot* slot, std::uintptr_t program_counter,
+                    std::uintptr_t stack_pointer) noexcept {
+  Run* run = slot->innermost;
   // An error may have skipped a callback's end: its frame lies below, or is in the chain no more. (Another
   // coroutine than the first may be gone, too.)
   if (run && run->in_callback() &&
@@ -412,18 +416,21 @@ void Run::on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer
        (run->callback_state_ == run->L_ && osthread_is_safe_point(run->L_, program_counter) &&
         osthread_callback_is_over(run->L_, run->callback_cframe_))))
     run->callback_.store(0, std::memory_order_relaxed);
-  attend();
-  if (!run || !run->leaving()) return;
-  if (run->may_leave() && osthread_is_safe_point(run->L_, program_counter) && run->leaves_now())
-    run->leave(Left::by_kill);
+  attend(slot);
+  if (!run || !run->leaving()) return false;
+  if (run->may_leave(*slot) && osthread_is_safe_point(run->L_, program_counter) && run->leaves_now())
+    return true;
   // Not here: then where LuaJIT next calls us.
   run->leave_soon_.store(true, std::memory_order_relaxed);
   run->vm_.quota().look_soon();
+  return false;
 }
+
+void Run::leave_here() noexcept { this_slot.innermost->leave(Left::by_kill); }
 
 void Run::on_overflow(std::uintptr_t program_counter, bool anywhere) noexcept {
   Run* run = this_slot.innermost;
-  if (!run || !run->nothing_below()) return;
+  if (!run || !run->nothing_below(this_slot)) return;
   if (!anywhere && !osthread_is_safe_point(run->L_, program_counter)) return;
   run->overflowed_.store(true, std::memory_order_relaxed);
   run->leave(Left::by_overflow);
@@ -458,8 +465,9 @@ int Run::enter_c_function(lua_State* L, lua_CFunction function) {
   // Some of LuaJIT's own look like anybody's (those of lib_package.c).
   if (osthread_is_safe_text(reinterpret_cast<std::uintptr_t>(function))) return function(L);
   leave_if_asked();
-  const Shield shield;
-  return function(L);
+  Run* run = this_slot.innermost;
+  if (!run) return function(L);
+  return call_counted(run->shields_, L, function);
 }
 
 void Run::enter_callback(std::uintptr_t frame, lua_State* L, const void* cframe) noexcept {

@@ -211,9 +211,12 @@ class Run {
 
   // The wrapper of every C function but LuaJIT's own (LUAJIT_MODE_WRAPCFUNC).
   static int enter_c_function(lua_State* L, lua_CFunction function);
-  // In a signal handler of this thread, which it interrupted at this program counter and stack pointer:
-  // attend(), and leaves if that is wanted and this is a safe point.
-  static void on_signal(std::uintptr_t program_counter, std::uintptr_t stack_pointer) noexcept;
+  // For a thread that stands still at this program counter and stack pointer, interrupted by a signal handler
+  // or suspended by the calling thread: attend(), and whether it has to leave, which is wanted and safe
+  // there. The thread does so itself: leave_here().
+  static bool attend_at(const RunSlot* slot, std::uintptr_t program_counter,
+                        std::uintptr_t stack_pointer) noexcept;
+  [[noreturn]] static void leave_here() noexcept;
   // Where LuaJIT calls us and holds nothing: leaves, if that is wanted and can be.
   static void leave_if_asked() noexcept;
   // In a signal handler: the C stack has overflowed at this program counter. Leaves, or returns if that can't
@@ -354,8 +357,9 @@ class Run {
   void note_raised(const Stop& owner) noexcept;
   Leave leave_wanted(const Stop*& owner) const noexcept;
   bool leaves_now() noexcept;
-  bool may_leave() const noexcept;
-  bool nothing_below() const noexcept;  // no frame that may not be skipped
+  bool may_leave() const noexcept;  // on its own thread
+  bool may_leave(const RunSlot& slot) const noexcept;
+  bool nothing_below(const RunSlot& slot) const noexcept;  // no frame that may not be skipped
   [[noreturn]] void leave(Left how) noexcept;
   static void look(MemoryQuota& quota) noexcept;
   Stop* paused() const noexcept;
