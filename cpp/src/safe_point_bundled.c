@@ -6,7 +6,7 @@
 #include "lj_mcode.h"
 #include "lj_obj.h"
 
-#if defined(__ELF__) && defined(__linux__)
+#ifdef OSTHREAD_HAS_SAFE_TEXT
 /* Set by the linker: LuaJIT's build puts its safe text into a section of that name. */
 extern const char __start_lj_text[], __stop_lj_text[];
 

@@ -26,7 +26,8 @@ constexpr const char* kHostile[] = {
     "while true do local s = ('x'):rep(2^20) end",
     "while true do pcall(error, 'x') end",
     "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
-    "local ffi = require 'ffi' ffi.cdef 'int usleep(unsigned);' while true do ffi.C.usleep(10) end",
+    "local ffi = require 'ffi' ffi.cdef 'int usleep(unsigned); void Sleep(unsigned);' "
+    "if ffi.os == 'Windows' then while true do ffi.C.Sleep(1) end end while true do ffi.C.usleep(10) end",
     "require('osthread').sleep(1000)",
     "local t = {} for i = 1, 1e6 do t[i] = i % 7 end while true do table.sort(t, function(a, b) return a < b "
     "end) end",
@@ -39,7 +40,7 @@ constexpr const char* kHostile[] = {
 };
 
 void kill_often(const char* code, int times) {
-  CAPTURE(code);
+  CAPTURE(std::string(code));
   std::minstd_rand random(42);
   for (int i = 0; i < times; ++i) {
     OSThread thread(code, {}, {.grace = 1ms});
