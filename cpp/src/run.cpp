@@ -428,12 +428,12 @@ bool Run::attend_at(const RunSlot* slot, std::uintptr_t program_counter,
 
 void Run::leave_here() noexcept { this_slot.innermost->leave(Left::by_kill); }
 
-void Run::on_overflow(std::uintptr_t program_counter, bool anywhere) noexcept {
+bool Run::overflow_at(std::uintptr_t program_counter, bool anywhere) noexcept {
   Run* run = this_slot.innermost;
-  if (!run || !run->nothing_below(this_slot)) return;
-  if (!anywhere && !osthread_is_safe_point(run->L_, program_counter)) return;
+  if (!run || !run->nothing_below(this_slot)) return false;
+  if (!anywhere && !osthread_is_safe_point(run->L_, program_counter)) return false;
   run->overflowed_.store(true, std::memory_order_relaxed);
-  run->leave(Left::by_overflow);
+  return true;
 }
 
 void Run::leave_for_overflow() noexcept {

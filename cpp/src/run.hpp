@@ -219,9 +219,10 @@ class Run {
   [[noreturn]] static void leave_here() noexcept;
   // Where LuaJIT calls us and holds nothing: leaves, if that is wanted and can be.
   static void leave_if_asked() noexcept;
-  // In a signal handler: the C stack has overflowed at this program counter. Leaves, or returns if that can't
-  // be; `anywhere`: also where a lock of the C library's may be held.
-  static void on_overflow(std::uintptr_t program_counter, bool anywhere) noexcept;
+  // In a signal handler, or its like: the C stack has overflowed at this program counter. Whether the thread
+  // has to leave_here() for that; false if it can't. `anywhere`: also where a lock of the C library's may be
+  // held.
+  static bool overflow_at(std::uintptr_t program_counter, bool anywhere) noexcept;
   // There is a little more room now: leaves as soon as it can.
   static void leave_for_overflow() noexcept;
   static void enter_callback(std::uintptr_t frame, lua_State* L, const void* cframe) noexcept;

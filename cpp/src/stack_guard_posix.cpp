@@ -90,12 +90,12 @@ bool is_overflow(const siginfo_t* info, std::uintptr_t sp) noexcept {
 void on_fault(int number, siginfo_t* info, void* context) {
   if (is_overflow(info, stack_pointer(context))) {
     const std::uintptr_t pc = program_counter(context);
-    Run::on_overflow(pc, false);
+    if (Run::overflow_at(pc, false)) Run::leave_here();
     if (Run::current() && stack_room::open(reinterpret_cast<std::uintptr_t>(info->si_addr))) {
       Run::leave_for_overflow();
       return;  // it goes on where it was
     }
-    Run::on_overflow(pc, true);
+    if (Run::overflow_at(pc, true)) Run::leave_here();
   }
   const Handler handler = chained.load(std::memory_order_acquire);
   if (handler && !faulting) {

@@ -57,3 +57,58 @@ TEST_CASE("a kill ends whatever runs, at any moment [compiled loop]") {
   if (!features().kill) return;
   for (const char* code : kHostile) kill_often(code, 25);
 }
+
+TEST_CASE("an error out of a C function leaves nothing behind that would hold a kill up") {
+  if (!features().kill) return;
+  for (const char* errors : {
+           "pcall(require('osthread').sleep, -1)",
+           "pcall(print, setmetatable({}, {__tostring = function() error('x') end}))",
+           "coroutine.resume(coroutine.create(function() require('osthread').sleep(-1) end))",
+       }) {
+    CAPTURE(std::string(errors));
+    Signal ready;
+    OSThread thread(std::string("local f = ... for i = 1, 1000 do ") + errors +
+                        " end f() return (('a'):rep(40)):find(('.-'):rep(20) .. 'b')",
+                    {ready.value()}, {.grace = 1ms});
+    ready.wait();
+    std::this_thread::sleep_for(1ms);
+    thread.kill();
+    CHECK(thread.join_for(kPatience));
+    CHECK(thread.status() == Status::killed);
+  }
+}
+
+TEST_CASE("recursion through C ends the Lua code, and nothing else") {
+  if (!features().kill) return;
+  for (const char* code : {
+           "local function f() return (('x'):gsub('.', f)) end f()",
+           "local function f() return coroutine.wrap(f)() end f()",
+           "local function f() return assert(coroutine.resume(coroutine.create(f))) end f()",
+           "local function f() table.sort({1, 2, 3}, f) end f()",
+           "local t = setmetatable({}, {__tostring = function(t) print(t) end}) print(t)",
+           "local function f() local n = 0 return load(function() f() end) end f()",
+           "local function f() return coroutine.wrap(f)() end "
+           "getmetatable(newproxy(true)).__gc = f collectgarbage() return 1",
+       })
+    for (const std::size_t stack_size : {std::size_t{0}, std::size_t{256} * 1024}) {
+      CAPTURE(std::string(code));
+      CAPTURE(stack_size);
+      for (int i = 0; i < 10; ++i) {
+        OSThread thread(code, {}, {.stack_size = stack_size});
+        REQUIRE(thread.join_for(kPatience));
+        if (thread.status() == Status::failed)
+          CHECK_THROWS_WITH_AS((void)thread.result(), doctest::Contains("overflow"), LuaError);
+        else
+          CHECK(thread.status() == Status::finished);
+      }
+    }
+}
+
+TEST_CASE("a thread meets the end of its C stack as often as it likes") {
+  if (!features().kill) return;
+  std::thread([&] {
+    for (int i = 0; i < 20; ++i)
+      CHECK_THROWS_WITH_AS(lua("local function f() return coroutine.wrap(f)() end f()"),
+                           doctest::Contains("C stack overflow"), LuaError);
+  }).join();
+}
