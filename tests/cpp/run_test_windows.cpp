@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <io.h>
+#include <tlhelp32.h>
 
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 
 #include "support.hpp"
@@ -46,6 +48,29 @@ class Redirected {
  private:
   const int before_ = _dup(_fileno(stdout));
 };
+
+// How many of the system's shells run.
+int shells() {
+  const HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
+  PROCESSENTRY32 entry{};
+  entry.dwSize = sizeof entry;
+  int count = 0;
+  for (BOOL more = Process32First(all, &entry); more; more = Process32Next(all, &entry))
+    count += std::strcmp(entry.szExeFile, "cmd.exe") == 0;
+  CloseHandle(all);
+  return count;
+}
+
+bool shells_come_to(int count) {
+  for (const auto end = std::chrono::steady_clock::now() + kPatience; shells() != count;) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(5ms);
+  }
+  return true;
+}
+
+// A shell that runs a shell that never ends.
+constexpr const char* kEndless = "local endless = 'cmd /c \"for /L %i in (0,0,1) do @rem\"' ";
 
 }  // namespace
 
@@ -109,4 +134,52 @@ TEST_CASE("to ask a print that blocks where it is takes nothing of what it write
   }
   CHECK(thread.status() == Status::finished);
   CHECK(count == size);
+}
+
+TEST_CASE("commands run as ever") {
+  CHECK(lua("return os.execute('exit 3')").at(0).as<int>() == 3);
+  CHECK(lua("return os.execute() ~= 0").at(0).as<bool>());
+  const Values read =
+      lua("local p = io.popen('echo one& echo two') local t = p:read('*a') return t, p:close()");
+  CHECK(as_text(read.at(0)) == "one\ntwo\n");
+  CHECK(read.at(1).as<bool>());
+  CHECK(lua("local p = io.popen('exit 0', 'w') p:write('x') return p:close()").at(0).as<bool>());
+}
+
+TEST_CASE("a stop ends the command that a thread waits for, and what that has started") {
+  const int before = shells();
+  for (const char* code : {"os.execute(endless)", "io.popen(endless):read('*a')", "io.popen(endless):close()",
+                           "pcall(os.execute, endless) os.execute(endless)"})
+    for (const bool kills : {false, true}) {
+      if (kills && !features().kill) continue;
+      CAPTURE(std::string(code));
+      CAPTURE(kills);
+      OSThread thread(std::string(kEndless) + code, {}, {.grace = 1ms});
+      CHECK(shells_come_to(before + 2));
+      if (kills)
+        thread.kill();
+      else
+        thread.interrupt();
+      CHECK(thread.join_for(kPatience));
+      CHECK(thread.status() == (kills ? Status::killed : Status::stopped));
+      CHECK(shells_come_to(before));
+    }
+}
+
+TEST_CASE("a kill closes files without writing what they have buffered") {
+  if (!features().kill) return;
+  char folder[MAX_PATH];
+  char name[MAX_PATH];
+  REQUIRE(GetTempPathA(sizeof folder, folder) != 0);
+  REQUIRE(GetTempFileNameA(folder, "ost", 0, name) != 0);
+  Signal written;
+  OSThread thread("local f, name = ... file = io.open(name, 'w') file:write('x') f() while true do end",
+                  {written.value(), std::string(name)}, {.grace = 1ms});
+  written.wait();
+  thread.kill();
+  CHECK(thread.join_for(kPatience));
+  WIN32_FILE_ATTRIBUTE_DATA data{};
+  CHECK(GetFileAttributesExA(name, GetFileExInfoStandard, &data));
+  CHECK(data.nFileSizeLow == 0);
+  CHECK(DeleteFileA(name));  // which an open one does not let happen
 }
