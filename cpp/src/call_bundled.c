@@ -1,6 +1,6 @@
 /* Every call from C into Lua goes through here (the linker's --wrap), so that recursion through C functions
  * is an error before it meets the end of the C stack. What LuaJIT calls without C, coroutines for one, is not
- * seen: that is for the guard page (stack_guard_posix.cpp). */
+ * seen: that is for the guard page (stack_guard.hpp). */
 #include <lauxlib.h>
 
 #include "c_stack.h"

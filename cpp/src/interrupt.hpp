@@ -1,7 +1,7 @@
 // How one thread makes another look up from the Lua code it runs: never by touching its lua_State from
 // outside (LuaJIT's lua_sethook is not safe there), but by having Run::attend() called on the target itself.
 // POSIX: a directed signal, which also makes blocking system calls return; Windows: the target is suspended
-// meanwhile.
+// meanwhile. A target that is to leave Lua does so from there, if it may.
 //
 // Thread safety: everything may be called from any thread.
 #pragma once
@@ -23,8 +23,8 @@ struct Target {
 // The calling thread, made reachable (its signal mask lets the signal through).
 Target this_thread();
 
-// Has Run::attend() called on the target, soon. It may come to nothing (the target is in the middle of what
-// attend() must not see): ask again until it is answered.
+// Has Run::attend_at() called for the target, soon. It may come to nothing (the target is in the middle of
+// what attend() must not see): ask again until it is answered.
 void poke(Target target) noexcept;
 
 // The same for the calling thread, in a signal handler.

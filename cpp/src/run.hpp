@@ -22,9 +22,9 @@
 // the FFI nothing is raised either: LuaJIT lets no error pass the function that calls back, which may hold a
 // lock.)
 //
-// Thread safety: Stop may be used from any thread. A Run belongs to its thread; attend() runs there in a
-// signal handler (or, on Windows, elsewhere while the thread is suspended) and touches only atomics and the
-// state's hook.
+// Thread safety: Stop may be used from any thread. A Run belongs to its thread; attend() and attend_at() run
+// there in a signal handler (or, on Windows, elsewhere while the thread is suspended) and touch only atomics
+// and the state's hook.
 #pragma once
 
 #include <atomic>
