@@ -1,5 +1,5 @@
-// From kill() to the end of what only a kill ends, and the memory that is left of thousands of them. No peer can do
-// it; the floor is the end of a process (interrupt-python).
+// From kill() to the end of what only a kill ends, and the memory that is left of thousands of them. No peer
+// can do it; the floor is the end of a process (interrupt-python).
 #include <fstream>
 #include <osthread/osthread.hpp>
 
@@ -50,6 +50,6 @@ int main(int argc, char** argv) {
     kill_one(i, std::chrono::microseconds(100));
     if (i == many / 10) after_a_tenth = resident_kib();
   }
-  print_row("resident memory after 10,000 kills, less that after 1,000", resident_kib() - after_a_tenth, "KiB",
-            "<= 2048");
+  print_row("resident memory after 10,000 kills, less that after 1,000", resident_kib() - after_a_tenth,
+            "KiB", "<= 2048");
 }
