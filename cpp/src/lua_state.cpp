@@ -258,7 +258,10 @@ StateStatistics LuaState::statistics() const {
   const std::lock_guard lock(impl_->locks().settings);
   if (!impl_->interpreter_) return {};
   const MemoryQuota& quota = impl_->interpreter_->vm().quota();
-  return {.memory = quota.used(), .peak_memory = quota.peak(), .memory_limit = quota.limit()};
+  return {.memory = quota.used(),
+          .peak_memory = quota.peak(),
+          .memory_limit = quota.limit(),
+          .time_limit = impl_->time_limit_};
 }
 
 std::vector<Frame> LuaState::error_frames() const {

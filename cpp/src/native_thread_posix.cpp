@@ -52,19 +52,18 @@ class AlternateStack {
     stack_t ours{};
     ours.ss_sp = memory_;
     ours.ss_size = sizeof memory_;
-    ::sigaltstack(&ours, nullptr);
+    ::sigaltstack(&ours, &before_);  // a sanitizer may have given it one already
   }
   // What runs in the thread after this may use the same memory for its frames.
   ~AlternateStack() {
-    stack_t none{};
-    none.ss_flags = SS_DISABLE;
-    none.ss_size = sizeof memory_;  // macOS wants one
-    ::sigaltstack(&none, nullptr);
+    if (before_.ss_flags & SS_DISABLE) before_.ss_size = sizeof memory_;  // macOS wants one
+    ::sigaltstack(&before_, nullptr);
   }
   AlternateStack(const AlternateStack&) = delete;
   AlternateStack& operator=(const AlternateStack&) = delete;
 
  private:
+  stack_t before_{};
   alignas(16) unsigned char memory_[32 * 1024];  // never written by us: an initialiser would touch every page
 };
 

@@ -490,6 +490,7 @@ std::optional<std::vector<Frame>> ThreadCore::stack(Clock::time_point deadline) 
 ThreadStatistics ThreadCore::statistics() const {
   ThreadStatistics statistics;
   statistics.memory_limit = options_.memory_limit;
+  statistics.time_limit = options_.time_limit;
   statistics.stops_asked = stop_->asked();
   std::unique_lock lock(mutex_, std::defer_lock);
   if (!inherited()) lock.lock();

@@ -28,6 +28,8 @@ class StateStatistics:
     """The most it has held."""
     memory_limit: int | None
     """What it may hold."""
+    time_limit: float | None
+    """Seconds each call may take."""
 
 
 def _global_name(name: Any) -> str:
@@ -121,7 +123,9 @@ class LuaState(_core.State):
 
     def statistics(self) -> StateStatistics:
         """Memory, now and at most."""
-        return StateStatistics(memory_limit=self._memory_limit, **self._statistics())
+        return StateStatistics(
+            memory_limit=self._memory_limit, time_limit=self._time_limit, **self._statistics()
+        )
 
     def close(self) -> None:
         """Runs the finalizers and gives the memory back. Using it afterwards is a ``RuntimeError``."""

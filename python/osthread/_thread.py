@@ -84,6 +84,8 @@ class ThreadStatistics:
     """The most it has held."""
     memory_limit: int | None
     """What it may hold."""
+    time_limit: float | None
+    """Seconds it may take."""
     stops_asked: int
     """How often ``request_stop``, ``interrupt`` and its time limit have asked it to end."""
     waiting_for: str | None
@@ -209,7 +211,11 @@ class OSThread(_core.Thread):
 
     def statistics(self) -> ThreadStatistics:
         """CPU and wall time, memory, and what it waits for."""
-        return ThreadStatistics(memory_limit=self._options.get("memory_limit") or None, **self._statistics())
+        return ThreadStatistics(
+            memory_limit=self._options.get("memory_limit") or None,
+            time_limit=self._options.get("time_limit"),
+            **self._statistics(),
+        )
 
     # --- Its end --------------------------------------------------------------------------------------
 

@@ -383,3 +383,14 @@ def test_error_kinds_of_limits_are_told_apart() -> None:
     error = OSThread("while true do end", time_limit=0.01).exception(30)
     assert isinstance(error, LuaError)
     assert not isinstance(error, MemoryError)
+
+
+def test_statistics_tell_the_limits() -> None:
+    thread = OSThread("return 1", time_limit=20, memory_limit=2**20)
+    thread.join()
+    assert (thread.statistics().time_limit, thread.statistics().memory_limit) == (20, 2**20)
+    assert OSThread("return 1", suspended=True).statistics().time_limit is None
+    with LuaState(time_limit=2) as state:
+        assert state.statistics().time_limit == 2
+        state.time_limit = None
+        assert state.statistics().time_limit is None
