@@ -64,8 +64,8 @@ TEST_CASE("an OSThread that breaks its memory limit leaves no mapping behind" * 
   };
   const auto run_often = [&run](int times) {
     for (int i = 0; i < times; ++i) run();
-    REQUIRE(
-        registry::wait_until_quiet(Clock::now() + kPatience));  // a result is there before its thread is gone
+    REQUIRE(registry::wait_until_quiet(Clock::now() +
+                                       test::kPatience));  // a result is there before its thread is gone
   };
   run_often(20);
   const int before = mappings();
