@@ -58,7 +58,7 @@ TEST_CASE("a kill ends whatever runs, at any moment [compiled loop]") {
   for (const char* code : kHostile) kill_often(code, 25);
 }
 
-TEST_CASE("an error out of a C function leaves nothing behind that would hold a kill up") {
+TEST_CASE("an error out of a C function leaves nothing behind that would hold a kill up [compiled loop]") {
   if (!features().kill) return;
   for (const char* errors : {
            "pcall(require('osthread').sleep, -1)",
@@ -78,7 +78,7 @@ TEST_CASE("an error out of a C function leaves nothing behind that would hold a 
   }
 }
 
-TEST_CASE("recursion through C ends the Lua code, and nothing else") {
+TEST_CASE("recursion through C ends the Lua code, and nothing else [compiled loop]") {
   if (!features().kill) return;
   for (const char* code : {
            "local function f() return (('x'):gsub('.', f)) end f()",
@@ -104,7 +104,7 @@ TEST_CASE("recursion through C ends the Lua code, and nothing else") {
     }
 }
 
-TEST_CASE("a thread meets the end of its C stack as often as it likes") {
+TEST_CASE("a thread meets the end of its C stack as often as it likes [compiled loop]") {
   if (!features().kill) return;
   std::thread([&] {
     for (int i = 0; i < 20; ++i)
