@@ -223,7 +223,8 @@ TEST_CASE("whichever allocation of C++ fails while a LuaState is made, set up an
   }
 }
 
-TEST_CASE("whichever allocation of C++ fails while a thread is made and asked, nothing is lost") {
+TEST_CASE(
+    "whichever allocation of C++ fails while a thread is made and asked, nothing is lost [compiled loop]") {
   const Shared shared;
   for (const bool all : {false, true}) {
     CAPTURE(kWays[all]);

@@ -116,7 +116,7 @@ def test_dropped_within_a_python_callback(gate, reports) -> None:
         warnings.simplefilter("always")
         box.append(OSThread("drop()" + ENDLESS, globals={"drop": drop}))
         gate.open()
-        assert type(reports.wait()[0]) is Stopped
+        assert isinstance(reports.wait()[0], Stopped)  # or Killed, if the machine is slow
     assert [warning.category for warning in caught] == [ResourceWarning]
 
 
@@ -126,7 +126,7 @@ def test_dropped_elsewhere_while_it_is_in_a_python_callback(gate, reports) -> No
     with pytest.warns(ResourceWarning):
         del thread
     gate.open()
-    assert type(reports.wait()[0]) is Stopped
+    assert isinstance(reports.wait()[0], Stopped)  # or Killed, if the machine is slow
 
 
 class Holder:
