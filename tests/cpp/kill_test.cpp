@@ -71,7 +71,6 @@ TEST_CASE("an error out of a C function leaves nothing behind that would hold a 
                         " end f() return (('a'):rep(40)):find(('.-'):rep(20) .. 'b')",
                     {ready.value()}, {.grace = 1ms});
     ready.wait();
-    std::this_thread::sleep_for(1ms);
     thread.kill();
     CHECK(thread.join_for(kPatience));
     CHECK(thread.status() == Status::killed);

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import osthread
@@ -133,40 +136,51 @@ def test_a_callback_that_an_error_has_skipped_is_over_deeper_in_the_stack_too() 
         thread.result(PATIENCE)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell's commands")
+def wait_until_it_reads(thread: OSThread) -> None:
+    """Return when the kernel has the thread in read() of a pipe."""
+    where = Path(f"/proc/self/task/{thread.native_id}/syscall")
+    deadline = time.monotonic() + PATIENCE
+    while not where.read_text().startswith("0 "):  # x86-64's number of read
+        assert time.monotonic() < deadline, where.read_text()
+        time.sleep(0.001)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="the kernel is asked")
 @pytest.mark.parametrize("look", ["stack", "pause"])
-def test_looking_at_a_thread_does_not_cut_its_reading_short(look: str) -> None:
-    thread = OSThread("local p = io.popen('sleep 0.3; echo hi') return p:read('*l'), p:close()")
-    time.sleep(0.1)
+def test_looking_at_a_thread_does_not_cut_its_reading_short(look: str, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    thread = OSThread("local p = io.popen('cat ' .. ...) return p:read('*l'), p:close()", str(fifo))
+    wait_until_it_reads(thread)
     if look == "stack":
         assert thread._stack(0.05) is None, "it reads, and answers nobody meanwhile"
     else:
-        thread.pause()
-        time.sleep(0.05)
+        assert thread.pause(0.05) is False
         thread.resume()
+    fifo.write_text("hi\n")
     assert thread.result(PATIENCE) == ("hi", True)
 
 
-def test_reading_what_has_no_end_is_ended(started: Any) -> None:
+def test_reading_what_has_no_end_is_ended() -> None:
     for read in ("io.open('/dev/zero'):read('*l')", "io.popen(\"yes ''\"):read('*n')"):
         here = threading.Event()
         thread = OSThread(f"(...)() return {read}", here.set, grace=0.01)
         assert here.wait(PATIENCE)
-        time.sleep(0.02)
         assert thread.terminate() in ("stopped", "killed")
 
 
 def test_waiting_for_a_pause_can_be_stopped(started: Any) -> None:
     held = threading.Event()
 
-    def pause() -> None:
+    def wait_for_the_pause() -> None:
         started()
         other.pause(None)
 
     other = OSThread("(...)() while true do end", lambda: held.wait(PATIENCE), grace=0.01)
-    waiting = OSThread("(...)()", pause, grace=0.01)
+    waiting = OSThread("(...)()", wait_for_the_pause, grace=0.01)
     started.wait()
-    time.sleep(0.05)
+    while sys._current_frames()[waiting.ident].f_code.co_name != "pause":
+        time.sleep(0.001)
     assert waiting.terminate() == "stopped"
     held.set()
     assert other.terminate() == "stopped"
@@ -174,18 +188,29 @@ def test_waiting_for_a_pause_can_be_stopped(started: Any) -> None:
 
 def test_a_second_ctrl_c_ends_what_no_hook_reaches(start_script: Callable[..., Any]) -> None:
     script = start_script("""
+import threading, time
 import osthread
+
+entered = threading.Event()
+
+def tell():
+    entered.wait()
+    clock = time.pthread_getcpuclockid(threading.main_thread().ident)
+    before = time.clock_gettime(clock)
+    while time.clock_gettime(clock) < before + 0.02:  # it is in the loop, and no more in the function it called
+        time.sleep(0.001)
+    print("looping", flush=True)
+
+threading.Thread(target=tell, daemon=True).start()
 state = osthread.LuaState()
-state["started"] = lambda: print("started", flush=True)
+state["entered"] = entered.set
 try:
-    state.execute("getmetatable(newproxy(true)).__gc = function() started() while true do end end collectgarbage()")
+    state.execute("getmetatable(newproxy(true)).__gc = function() entered() while true do end end collectgarbage()")
 except KeyboardInterrupt:
     print("ended")
 """)
-    script.wait_for("started")
-    time.sleep(0.05)
+    script.wait_for("looping")
     script.interrupt()
-    time.sleep(0.3)
+    time.sleep(0.3)  # a second one means something if it comes a tenth of a second later, or more
     script.interrupt()
-    returncode, stdout, stderr = script.finish()
-    assert (returncode, stdout, stderr) == (0, "started\nended\n", "")
+    assert script.finish() == (0, "looping\nended\n", "")
