@@ -22,7 +22,7 @@ namespace osthread {
 struct StateStatistics {
   std::size_t memory = 0;  // bytes beyond its libraries
   std::size_t peak_memory = 0;
-  std::size_t memory_limit = 0;  // 0: none
+  std::size_t memory_limit = 0;                          // 0: none
   std::optional<std::chrono::nanoseconds> time_limit{};  // of each call
 };
 

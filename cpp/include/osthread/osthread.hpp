@@ -40,9 +40,9 @@ struct ThreadStatistics {
   std::size_t peak_memory = 0;
   std::size_t memory_limit = 0;  // 0: none
   std::optional<std::chrono::nanoseconds> time_limit{};
-  int stops_asked = 0;           // request_stop() and interrupt(), time_limit included
-  std::string waiting_for;       // "sleep", or empty: it does not wait
-  double waiting_seconds = 0;    // for so long now
+  int stops_asked = 0;         // request_stop() and interrupt(), time_limit included
+  std::string waiting_for;     // "sleep", or empty: it does not wait
+  double waiting_seconds = 0;  // for so long now
 };
 
 class ThreadCore;  // what the owner and the native thread share
