@@ -38,15 +38,15 @@ bool join(Self<Thread> thread, std::optional<double> timeout) {
   stand_before_sigint();
   for (;;) {
     if (host::ended(*thread->core)) return true;
-    host::Wait outcome;
+    Wait outcome;
     {
       const GilRelease release;
       outcome = host::wait(*thread->core, deadline);
     }
-    if (outcome == host::Wait::interrupted) look_at_signals();
-    if (outcome == host::Wait::stopped) std::rethrow_exception(host::stopped());
-    if (outcome == host::Wait::ended) return true;
-    if (outcome == host::Wait::timed_out) return false;
+    if (outcome == Wait::interrupted) look_at_signals();
+    if (outcome == Wait::stopped) std::rethrow_exception(host::stopped());
+    if (outcome == Wait::over) return true;
+    if (outcome == Wait::timed_out) return false;
   }
 }
 
@@ -54,13 +54,13 @@ bool wait_held(Self<Thread> thread, double timeout) {
   const Clock::time_point deadline = host::deadline_after(duration(timeout));
   stand_before_sigint();
   for (;;) {
-    host::Held held;
+    Wait outcome;
     {
       const GilRelease release;
-      held = host::wait_held(*thread->core, deadline);
+      outcome = host::wait_held(*thread->core, deadline);
     }
-    if (held == host::Held::stopped) std::rethrow_exception(host::stopped());
-    if (held != host::Held::interrupted) return held == host::Held::yes;
+    if (outcome == Wait::stopped) std::rethrow_exception(host::stopped());
+    if (outcome != Wait::interrupted) return host::held(*thread->core);
     look_at_signals();
   }
 }

@@ -21,9 +21,10 @@ lua_State* __wrap_lj_ccallback_enter(CTState* cts, void* cf) {
   return __real_lj_ccallback_enter(cts, cf);
 }
 
-int osthread_callback_is_over(lua_State* L, const void* cframe) {
+int osthread_callback_is_over(lua_State* L, const lua_State* coroutine, const void* cframe) {
   void* at;
-  for (at = L->cframe; at; at = cframe_prev(cframe_raw(at)))
+  if (gcref(G(L)->cur_L) != obj2gco(coroutine)) return 0;
+  for (at = coroutine->cframe; at; at = cframe_prev(cframe_raw(at)))
     if (cframe_raw(at) == cframe) return 0;
   return 1;
 }

@@ -23,7 +23,8 @@ int close(std::FILE* file) noexcept;
 // Ends a command whose status nobody wants.
 void end_now(const Command& command) noexcept;
 // Takes those that have ended so off the system's table; whether there are more, to be looked after again.
-bool look_after_ended() noexcept;
+// std::bad_alloc.
+bool look_after_ended();
 
 // Closes a file; what it has buffered is forgotten.
 void close_unwritten(std::FILE* file) noexcept;

@@ -144,7 +144,7 @@ int close(std::FILE* file) noexcept {
   return -1;
 }
 
-bool look_after_ended() noexcept {
+bool look_after_ended() {
   auto& ended = per_process<Ended>();
   const std::lock_guard lock(ended.mutex);
   std::erase_if(ended.processes, [](pid_t process) { return waitpid(process, nullptr, WNOHANG) != 0; });
@@ -155,9 +155,9 @@ void end_now(const Command& command) noexcept {
   send(command, SIGKILL);
   const auto process = static_cast<pid_t>(command.process);
   if (waitpid(process, nullptr, WNOHANG) != 0) return;
-  auto& ended = per_process<Ended>();
-  const std::lock_guard lock(ended.mutex);
   try {
+    auto& ended = per_process<Ended>();
+    const std::lock_guard lock(ended.mutex);
     ended.processes.push_back(process);
   } catch (const std::exception&) {
     return;  // short of memory: its entry stays until this process ends

@@ -212,7 +212,7 @@ void end_now(const Command& command) noexcept {
   forget(command);
 }
 
-bool look_after_ended() noexcept { return false; }  // nothing is left of them
+bool look_after_ended() { return false; }  // nothing is left of them
 
 // The C runtime can't forget what a file has buffered: it is written to where nothing is kept.
 void close_unwritten(std::FILE* file) noexcept {

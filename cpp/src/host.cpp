@@ -19,18 +19,10 @@ Core create(const Code& code, Values args, ThreadOptions options) {
 }
 
 Wait wait(ThreadCore& core, std::optional<Clock::time_point> deadline) noexcept {
-  switch (core.wait(deadline)) {
-    case ThreadCore::Wait::ended:
-      return Wait::ended;
-    case ThreadCore::Wait::timed_out:
-      return Wait::timed_out;
-    case ThreadCore::Wait::interrupted:
-      return Wait::interrupted;
-    case ThreadCore::Wait::stopped:
-      return Wait::stopped;
-  }
-  return Wait::interrupted;
+  return core.wait(deadline);
 }
+Wait wait_held(ThreadCore& core, Clock::time_point deadline) noexcept { return core.wait_held(deadline); }
+bool held(const ThreadCore& core) noexcept { return core.held(); }
 
 std::exception_ptr stopped() { return stopped_in_wait(); }
 
@@ -50,22 +42,6 @@ bool interrupt(ThreadCore& core) { return core.interrupt(); }
 bool kill(ThreadCore& core) { return core.kill(); }
 bool pause(ThreadCore& core) noexcept { return core.pause(); }
 bool resume(ThreadCore& core) noexcept { return core.resume(); }
-
-Held wait_held(ThreadCore& core, Clock::time_point deadline) noexcept {
-  switch (core.wait_held(deadline)) {
-    case ThreadCore::Held::yes:
-      return Held::yes;
-    case ThreadCore::Held::no:
-      return Held::no;
-    case ThreadCore::Held::timed_out:
-      return Held::timed_out;
-    case ThreadCore::Held::stopped:
-      return Held::stopped;
-    case ThreadCore::Held::interrupted:
-      break;
-  }
-  return Held::interrupted;
-}
 Status terminate(ThreadCore& core, std::chrono::nanoseconds grace, const std::function<bool()>& look) {
   return core.terminate(grace, look);
 }

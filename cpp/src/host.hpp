@@ -11,6 +11,7 @@
 
 #include "osthread/lua_state.hpp"
 #include "osthread/osthread.hpp"
+#include "waiter.hpp"
 
 namespace osthread::host {
 
@@ -22,9 +23,7 @@ OSTHREAD_EXPORT void launch(
     ThreadCore& core);  // makes the native thread, which starts unless options.suspended
 OSTHREAD_EXPORT void forget(ThreadCore& core) noexcept;  // nobody will ask for its results
 
-enum class Wait { ended, timed_out, interrupted, stopped };
-// `interrupted`: a signal handler ran in this thread; the caller looks at its own signals and waits again.
-// `stopped`: the Lua code that calls the caller is being stopped: throw stopped().
+// As ThreadCore::wait; Wait::stopped: throw stopped().
 OSTHREAD_EXPORT Wait wait(ThreadCore& core, std::optional<Clock::time_point> deadline) noexcept;
 OSTHREAD_EXPORT std::exception_ptr stopped();
 OSTHREAD_EXPORT Clock::time_point deadline_after(std::chrono::nanoseconds duration) noexcept;
@@ -36,8 +35,8 @@ OSTHREAD_EXPORT bool interrupt(ThreadCore& core);
 OSTHREAD_EXPORT bool kill(ThreadCore& core);
 OSTHREAD_EXPORT bool pause(ThreadCore& core) noexcept;
 OSTHREAD_EXPORT bool resume(ThreadCore& core) noexcept;
-enum class Held { yes, no, timed_out, interrupted, stopped };
-OSTHREAD_EXPORT Held wait_held(ThreadCore& core, Clock::time_point deadline) noexcept;
+OSTHREAD_EXPORT bool held(const ThreadCore& core) noexcept;
+OSTHREAD_EXPORT Wait wait_held(ThreadCore& core, Clock::time_point deadline) noexcept;
 // As OSThread::terminate. `look` is called when a signal came, and says whether to go on.
 OSTHREAD_EXPORT Status terminate(ThreadCore& core, std::chrono::nanoseconds grace,
                                  const std::function<bool()>& look);

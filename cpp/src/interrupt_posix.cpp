@@ -6,11 +6,10 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 
-#include "fork.hpp"
+#include "chained_handler_posix.hpp"
 #include "interrupt.hpp"
 #include "program_counter.hpp"
 #include "run.hpp"
@@ -19,20 +18,11 @@
 namespace osthread::interrupt {
 namespace {
 
-using Handler = void (*)(int, siginfo_t*, void*);
-
 // A handler put over ours may call ours, and ours, put in front again, calls it.
 #ifdef __ELF__
 [[gnu::tls_model("initial-exec")]]
 #endif
 constinit thread_local bool chaining = false;
-
-struct Installing {
-  std::mutex mutex;
-};
-
-constinit std::atomic<Handler> chained{nullptr};  // the handler that was there before ours
-static_assert(std::atomic<Handler>::is_always_lock_free, "a signal handler reads it");
 
 // Of those that a program may use as it likes; the others have a meaning for the kernel or for C.
 bool is_usable(int number) noexcept {
@@ -58,12 +48,16 @@ int first_choice() noexcept {
 
 std::atomic<int> chosen{first_choice()};
 std::atomic<bool> taken{false};
-std::atomic<bool> installed_once{false};
+
+void on_signal(int number, siginfo_t* info, void* context);
+
+// ONSTACK: another runtime's thread may take the signal on a small stack, and one of ours on a full one. No
+// RESTART: system calls shall return.
+constinit ChainedHandler handler(on_signal, SA_ONSTACK);
 
 void on_signal(int number, siginfo_t* info, void* context) {
   const int saved = errno;
-  // Acquire: pairs with the store in install(), which had the handler's own state written before it.
-  const Handler before = chained.load(std::memory_order_acquire);
+  const ChainedHandler::Function before = handler.before();
   if (before && !chaining) {
     chaining = true;
     before(number, info, context);
@@ -72,38 +66,6 @@ void on_signal(int number, siginfo_t* info, void* context) {
   const bool leaves = Run::attend_at(Run::slot(), program_counter(context), stack_pointer(context));
   errno = saved;
   if (leaves) Run::leave_here();
-}
-
-bool installed(int number) noexcept {
-  struct sigaction now {};
-  return sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
-         now.sa_sigaction == on_signal;
-}
-
-// Somebody may have put a handler over ours since (Python's signal.signal does): then ours goes in front of
-// it again.
-void install(int number) {
-  if (installed(number)) return;
-  const std::lock_guard lock(per_process<Installing>().mutex);
-  if (installed(number)) return;
-  struct sigaction ours {};
-  struct sigaction before {};
-  ours.sa_sigaction = on_signal;
-  // ONSTACK: another runtime's thread may take the signal on a small stack, and one of ours on a full one. No
-  // RESTART: system calls shall return.
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigemptyset(&ours.sa_mask);
-  sigaction(number, nullptr, &before);
-  const bool chains =
-      (before.sa_flags & SA_SIGINFO) || (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN);
-  // A handler without SA_SIGINFO ignores the further arguments, by every calling convention we run on.
-  chained.store(!chains ? nullptr
-                : (before.sa_flags & SA_SIGINFO)
-                    ? before.sa_sigaction
-                    : reinterpret_cast<Handler>(reinterpret_cast<void (*)()>(before.sa_handler)),
-                std::memory_order_release);
-  sigaction(number, &ours, nullptr);
-  installed_once.store(true, std::memory_order_relaxed);
 }
 
 thread_local bool reachable = false;
@@ -115,7 +77,7 @@ Target this_thread() {
     taken.store(true, std::memory_order_relaxed);
     stack_guard::watch_this_thread();
     if (const int number = signal_number()) {
-      if (!installed_once.load(std::memory_order_relaxed)) install(number);  // later poke() looks after it
+      if (!handler.installed_once()) handler.install(number);  // later poke() looks after it
       sigset_t ours;
       sigemptyset(&ours);
       sigaddset(&ours, number);
@@ -131,7 +93,7 @@ Target this_thread() {
 void poke(Target target) noexcept {
   const int number = signal_number();
   if (number == 0) return;
-  install(number);
+  handler.install(number);
   pthread_kill(static_cast<pthread_t>(target.thread), number);
 }
 

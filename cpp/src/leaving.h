@@ -14,9 +14,10 @@ extern "C" {
 void osthread_enter_callback(uintptr_t frame, lua_State* L, const void* cframe);
 void osthread_leave_callback(uintptr_t frame);
 
-/* Whether the C frame that a callback began in is none of the coroutine's any more: an error has skipped its
- * end. Async-signal-safe, at a safe point. */
-int osthread_callback_is_over(lua_State* L, const void* cframe);
+/* Whether the C frame that a callback began in is none of its coroutine's any more: an error has skipped its
+ * end. Told only while that coroutine runs; another may be gone. `L`: any of the state's. Async-signal-safe,
+ * at a safe point. */
+int osthread_callback_is_over(lua_State* L, const lua_State* coroutine, const void* cframe);
 
 /* LuaJIT's own code is about to go on: leaves the run, if that is wanted and can be. */
 void osthread_leave_if_asked(void);

@@ -69,7 +69,8 @@ class LuaState::Impl {
   class Turn {
    public:
     explicit Turn(Impl& impl) : impl_(impl), lock_(impl.locks().calls) {
-      if (!impl.interpreter_) throw std::logic_error("this LuaState is closed" + impl.closed_because_);
+      if (!impl.interpreter_)
+        throw std::logic_error(std::string("this LuaState is closed") + impl.closed_because_);
       if (impl.left_in_use()) throw std::logic_error("this LuaState was in the middle of a call at the fork");
       impl.taken_in_ = impl.generation_;
       ++impl.turns_;
@@ -103,13 +104,10 @@ class LuaState::Impl {
       } catch (const std::exception&) {
         refused = std::current_exception();
       }
-      if (interpreter_->left() && !left) left = interpreter_->take_left();
-      if (!interpreter_->left()) left = interpreter_->relieve(stop);
+      if (!left) left = after(stop);
+      if (interpreter_->left()) note_left(left ? left->ending : outcome.ending);
       if (left) outcome = std::move(*left);
-      if (interpreter_->left())
-        note_left(outcome);
-      else if (refused)
-        std::rethrow_exception(refused);
+      if (refused && !outcome.error) std::rethrow_exception(refused);
     }
     {
       const std::lock_guard settings(locks_->settings);
@@ -156,22 +154,34 @@ class LuaState::Impl {
   auto with(Body body) {
     if (running_) return body(*interpreter_);  // a function of the host, in a call
     const Running running(*this);
+    std::exception_ptr refused;
+    std::optional<Value> result;
     try {
-      return body(*interpreter_);
+      result = body(*interpreter_);
     } catch (const std::exception&) {
-      if (interpreter_->left()) note_left(interpreter_->take_left().value());
-      throw;
+      refused = std::current_exception();
     }
+    const std::optional<Outcome> left = after(*locks_->stop);
+    if (interpreter_->left()) note_left(left ? left->ending : Ending::stopped);
+    if (left) std::rethrow_exception(left->error);
+    if (refused) std::rethrow_exception(refused);
+    return std::move(*result);
+  }
+
+  // What is to be done when something with the state is over: how it was left, then or by now.
+  std::optional<Outcome> after(Stop& stop) {
+    return interpreter_->left() ? interpreter_->take_left() : interpreter_->relieve(stop);
   }
 
   // The state has gone: from here on this LuaState is closed.
-  void note_left(const Outcome& outcome) {
+  void note_left(Ending ending) noexcept {
     std::unique_ptr<Interpreter> gone;  // dropped after the lock
     const std::lock_guard lock(locks_->settings);
-    closed_because_ = outcome.ending == Ending::killed    ? ": kill() ended it"
-                      : outcome.ending == Ending::stopped ? ": only a kill could enforce its time limit"
-                                                          : ": its C stack overflowed";
     gone.swap(interpreter_);
+    closed_because_ = ending == Ending::stopped                ? ": only a kill could enforce its time limit"
+                      : ending == Ending::failed               ? ": its C stack overflowed"
+                      : locks_->stop->leave() == Leave::killed ? ": kill() ended it"
+                                                               : ": Ctrl-C ended it";
   }
 
   // Runs the finalizers: what ended them, if they had to be left.
@@ -192,7 +202,7 @@ class LuaState::Impl {
   int turns_ = 0;
   std::optional<std::chrono::nanoseconds> time_limit_;
   bool running_ = false;
-  std::string closed_because_;  // of the turns
+  const char* closed_because_ = "";  // of the turns
   std::unique_ptr<Locks> locks_;
   std::unique_ptr<Interpreter> interpreter_;
   std::vector<Frame> last_frames_;
@@ -234,7 +244,7 @@ void LuaState::set(const std::string& name, const Value& value) {
   const Impl::Turn turn(*impl_);
   impl_->with([&](Interpreter& interpreter) {
     interpreter.set_global(name, value);
-    return true;
+    return Value();
   });
 }
 
@@ -249,8 +259,7 @@ std::optional<std::chrono::nanoseconds> LuaState::time_limit() const { return im
 bool LuaState::interrupt() { return ask_to_stop(impl_->locks().stop); }
 
 bool LuaState::kill() {
-  if (!Run::can_be_left())
-    throw std::runtime_error("kill() can't be had in this build: see osthread.features(); use interrupt()");
+  Stop::require_kill();
   return kill_now(impl_->locks().stop);
 }
 

@@ -140,7 +140,8 @@ void os::run_new_thread(void* argument) {
   const std::shared_ptr<NativeThread::Shared> shared =
       std::move(static_cast<NativeThread::Shared*>(argument)->self);
   if (shared->stack_size != 0)
-    own_stack = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - shared->stack_size;
+    own_stack =
+        reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) + kAlternateStack - shared->stack_size;
   shared->run();
 }
 

@@ -31,6 +31,9 @@ void run_new_thread(void* argument);
 // What a thread gets that asks for no stack size.
 std::size_t default_stack_size() noexcept;
 
+// What handlers run on lies at the far end of the stack of a thread that make_thread() has made, if anywhere.
+inline constexpr std::size_t kAlternateStack = 32 * 1024;
+
 // Of a thread that make_thread() has made: about where its stack ends, or a little below (the system keeps
 // some of it for itself). 0 in any other.
 std::uintptr_t own_stack_low() noexcept;

@@ -64,7 +64,8 @@ class AlternateStack {
 
  private:
   stack_t before_{};
-  alignas(16) unsigned char memory_[32 * 1024];  // never written by us: an initialiser would touch every page
+  alignas(16) unsigned char memory_[os::kAlternateStack];  // never written by us: an initialiser would touch
+                                                           // every page
 };
 
 extern "C" void* osthread_new_thread(void* argument) {

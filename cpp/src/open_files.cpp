@@ -24,9 +24,9 @@ struct Files {
 }  // namespace
 
 bool add(std::FILE* file, Vm& owner, std::optional<Command> command) noexcept {
-  auto& files = per_process<Files>();
-  const std::lock_guard lock(files.mutex);
   try {
+    auto& files = per_process<Files>();
+    const std::lock_guard lock(files.mutex);
     files.open.insert_or_assign(file, Entry{&owner, command});
     owner.has_files = true;
     return true;
@@ -36,13 +36,17 @@ bool add(std::FILE* file, Vm& owner, std::optional<Command> command) noexcept {
 }
 
 Removed remove(std::FILE* file) noexcept {
-  auto& files = per_process<Files>();
-  const std::lock_guard lock(files.mutex);
-  const auto at = files.open.find(file);
-  if (at == files.open.end()) return {};
-  const Removed removed{true, at->second.command};
-  files.open.erase(at);
-  return removed;
+  try {
+    auto& files = per_process<Files>();
+    const std::lock_guard lock(files.mutex);
+    const auto at = files.open.find(file);
+    if (at == files.open.end()) return {};
+    const Removed removed{true, at->second.command};
+    files.open.erase(at);
+    return removed;
+  } catch (const std::bad_alloc&) {
+    return {};  // none has been noted yet
+  }
 }
 
 namespace {

@@ -94,9 +94,9 @@ void OSThread::join() {
     throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "an OSThread can't join itself");
   while (true) {
-    const ThreadCore::Wait outcome = core.wait(std::nullopt);
-    if (outcome == ThreadCore::Wait::ended) return;
-    if (outcome == ThreadCore::Wait::stopped) std::rethrow_exception(stopped_in_wait());
+    const Wait outcome = core.wait(std::nullopt);
+    if (outcome == Wait::over) return;
+    if (outcome == Wait::stopped) std::rethrow_exception(stopped_in_wait());
   }
 }
 
@@ -104,13 +104,13 @@ bool OSThread::join_for(std::chrono::nanoseconds timeout) {
   const Clock::time_point deadline = deadline_after(timeout);
   for (;;) {
     switch (get().wait(deadline)) {
-      case ThreadCore::Wait::ended:
+      case Wait::over:
         return true;
-      case ThreadCore::Wait::timed_out:
+      case Wait::timed_out:
         return false;
-      case ThreadCore::Wait::interrupted:
+      case Wait::interrupted:
         break;
-      case ThreadCore::Wait::stopped:
+      case Wait::stopped:
         std::rethrow_exception(stopped_in_wait());
     }
   }
@@ -176,7 +176,7 @@ Features features() {
   // Only the bundled LuaJIT is known to look at hooks in compiled code.
   return {.luajit = LUAJIT_VERSION,
           .interrupts_compiled_loops = osthread_has_arena() != 0 && interrupt::reaches_running_code(),
-          .kill = Run::can_be_left(),
+          .kill = Stop::can_kill(),
           .signal = interrupt::signal_number(),
           .platform = kPlatform};
 }

@@ -1,4 +1,4 @@
-// A Run is one activation of Lua on a native thread; a Stop is what other threads say to it.
+// A Run is one activation of Lua on a native thread; a Stop (stop.hpp) is what other threads say to it.
 //
 // Runs nest: Lua may call a function of the host that runs another state on the same thread. A thread's runs
 // form a stack, and whoever asks the thread to stop speaks to the innermost: a stop of an outer run ends the
@@ -7,9 +7,7 @@
 //
 // How a stop is raised: once, as an error object known by its identity; then the hook goes away, and code
 // that catches the error has the grace time to clean up with everything working as always. After that it is
-// raised at every instruction until the run has ended. The asker pokes the thread every 10 ms until the run
-// ends or the grace time runs, because one poke can be lost (LuaJIT runs no hook inside __gc), and a script
-// can remove a hook.
+// raised at every instruction until the run has ended.
 //
 // How a run is left for good (a kill, or a time limit that was not answered within the grace time): the
 // thread leaves the VM from where it stands, by way of the run's landing, and the state is discarded. It does
@@ -22,7 +20,7 @@
 // the FFI nothing is raised either: LuaJIT lets no error pass the function that calls back, which may hold a
 // lock.)
 //
-// Thread safety: Stop may be used from any thread. A Run belongs to its thread; attend() and attend_at() run
+// Thread safety: a Run belongs to its thread; attend() and attend_at() run
 // there in a signal handler (or, on Windows, elsewhere while the thread is suspended) and touch only atomics
 // and the state's hook.
 #pragma once
@@ -40,138 +38,11 @@
 #include "lua_headers.hpp"
 #include "osthread/error.hpp"
 #include "osthread/native_thread.hpp"
+#include "stop.hpp"
 #include "vm.hpp"
 #include "waiter.hpp"
 
 namespace osthread {
-
-// How soon a stop that was not answered is asked for again.
-inline constexpr std::chrono::milliseconds kAskAgain{10};
-// And when the thread is to leave the VM, which it can do only at some of its instructions; at first.
-inline constexpr std::chrono::milliseconds kLeaveAgain{1};
-// How long raising at every instruction may take to end code that catches errors in thousands of frames,
-// before the thread is to leave the VM.
-inline constexpr std::chrono::milliseconds kUnwinding{200};
-// How long code that can be interrupted may take to be so, once it is asked; and how long a thread may have
-// to wait for a CPU until it hears of it.
-inline constexpr std::chrono::milliseconds kAnswer = 2 * kAskAgain;
-inline constexpr std::chrono::seconds kBusyMachine{1};
-
-enum class StopReason : std::uint8_t { none, interrupt, deadline };
-
-// Whether the thread is to leave the VM: since a time limit was not answered, or since somebody says so.
-enum class Leave : std::uint8_t { no, limit, killed };
-
-class Stop : public std::enable_shared_from_this<Stop> {
- public:
-  explicit Stop(std::chrono::nanoseconds grace) noexcept : grace_(grace) {}
-
-  // The runner's side. Between open() and close() there is something to stop; bind() names the thread that
-  // runs it.
-  void open() noexcept;
-  void bind(interrupt::Target target) noexcept;
-  void unbind() noexcept;  // the thread can't be reached any more; asking it is still heard
-  // From here to close() finalizers run, which take no hook; a signal would only cut their system calls
-  // short.
-  void begin_finalizers() noexcept { take_signals(false); }
-  void take_signals(bool taken) noexcept;
-  void close() noexcept;
-
-  // Asks; each returns whether there was something to stop that had not been asked so before.
-  bool request() noexcept;
-  bool ask(StopReason reason) noexcept;
-  bool kill() noexcept;
-  // Holds the thread at its next instruction, until it is resumed or asked to stop.
-  bool pause() noexcept;
-  bool resume() noexcept;
-  bool held() const noexcept { return held_.load(std::memory_order_acquire); }
-  bool pausing() const noexcept { return paused_.load(std::memory_order_acquire); }
-  Waiter& holding() noexcept { return holding_; }  // woken when either changes
-
-  // Wakes and pokes the thread if there is anything it has not answered. When to do so again; nothing: it is
-  // over, or no thread is bound.
-  std::optional<Clock::time_point> deliver() noexcept;
-
-  // A time at which to ask for the stop by itself: whether somebody has to be told to watch() then (an
-  // earlier call's watch may do for this one too). clear_deadline() when what it bounds has ended.
-  bool set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept;
-  void clear_deadline() noexcept;
-  void forget_watch() noexcept;  // there is nobody to watch
-  // At that time: asks if the deadline still stands and has passed. When to watch again.
-  std::optional<Clock::time_point> watch() noexcept;
-
-  // Where the thread is now: waits for its answer, at most until the deadline. Nothing if it did not answer
-  // (it sits in C or host code) or does not run.
-  std::optional<std::vector<Frame>> inspect(Clock::time_point deadline);
-
-  bool requested() const noexcept { return requested_.load(std::memory_order_relaxed); }
-  StopReason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
-  Leave leave() const noexcept { return leave_.load(std::memory_order_acquire); }
-  // When the grace time for cleanup is over, if the stop has been raised.
-  std::optional<Clock::time_point> relentless_at() const noexcept;
-  // When code that could be interrupted would have answered, if it has `grace` for that: not by the clock
-  // alone, as a thread may be without a CPU for long.
-  Clock::time_point answered_by(std::chrono::nanoseconds grace) const noexcept;
-  std::chrono::nanoseconds grace() const noexcept { return grace_; }
-  std::chrono::nanoseconds limit() const noexcept {
-    return std::chrono::nanoseconds(limit_.load(std::memory_order_relaxed));
-  }
-  int asked() const noexcept { return asked_.load(std::memory_order_relaxed); }  // how many asks there were
-  Waiter& waiter() noexcept { return waiter_; }
-  // Where no signal reaches the thread: what is asked is looked at when the state next allocates. Null: it
-  // ends.
-  void reach_through(MemoryQuota* quota) noexcept;
-  // While the thread parks on something else, asks wake that too; null: no more.
-  void park_on(Waiter* other) noexcept;
-
- private:
-  friend class Run;
-  struct Inspection {
-    std::vector<Frame> frames;
-    std::atomic<bool> done{false};
-    Waiter waiter;
-  };
-
-  bool note_asked(StopReason reason) noexcept;
-  Clock::time_point leaving_at() const noexcept;
-  std::optional<Clock::time_point> deliver_locked() noexcept;
-  void wake() noexcept;
-  void poke() noexcept;
-  void serve_inspection(lua_State* L) noexcept;
-
-  const std::chrono::nanoseconds grace_;
-  std::mutex mutex_;  // of open_, target_, inspection_; never taken in a signal handler
-  bool open_ = false;
-  std::atomic<bool> finalizing_{false};  // written under mutex_
-  std::optional<interrupt::Target> target_;
-  std::atomic<std::int64_t> asked_at_{0};  // for reason_
-  Clock::time_point leave_since_;          // when leave_ was first delivered
-  std::shared_ptr<Inspection> inspection_;
-  // Release on writing, acquire where a handler or hook reads: what led to the ask is seen with it.
-  std::atomic<StopReason> reason_{StopReason::none};
-  std::atomic<bool> requested_{false};
-  std::atomic<bool> inspecting_{false};
-  std::atomic<Leave> leave_{Leave::no};
-  // How often the thread was interrupted for a stop that it had not raised yet, and when first.
-  mutable std::atomic<int> heard_{0};
-  mutable std::atomic<std::int64_t> heard_at_{0};
-  std::atomic<std::int64_t> overdue_since_{
-      0};                                   // Clock's nanoseconds: when the deadline passed; 0: it has not
-  std::atomic<bool> uncut_{false};          // it reads or writes
-  std::atomic<bool> paused_{false};         // asked for
-  std::atomic<bool> held_{false};           // done
-  std::atomic<std::int64_t> raised_at_{0};  // Clock's nanoseconds; 0: not yet
-  std::atomic<int> asked_{0};
-  std::atomic<std::int64_t> limit_{
-      0};  // of the deadline, in nanoseconds from the start: for the error's text
-  // Of mutex_: the deadline, and the earliest time at which a watch() is due; max: none.
-  Clock::time_point deadline_ = Clock::time_point::max();
-  Clock::time_point watched_ = Clock::time_point::max();
-  Waiter* other_ = nullptr;       // of mutex_
-  MemoryQuota* quota_ = nullptr;  // of mutex_
-  Waiter waiter_;
-  Waiter holding_;
-};
 
 class Run;
 
@@ -196,6 +67,8 @@ class Run {
   Run& operator=(const Run&) = delete;
 
   static Run* current() noexcept;
+  static bool in_call() noexcept;            // whether this thread's innermost run can be left at all
+  static bool is_in(const Vm& vm) noexcept;  // whether this thread is in a run of that state, at any depth
   // Arms the hook of this thread's innermost run if anybody wants something of it. Async-signal-safe.
   static void attend() noexcept;
   // The same for another thread, which is suspended meanwhile.
@@ -205,7 +78,6 @@ class Run {
   // Calls body(context), which calls into Lua through frames that own nothing. Whether it returned. If not,
   // it was left for good: the state may only be discarded. Not nested in one run.
   bool call(void (*body)(void*), void* context);
-  static bool can_be_left() noexcept;  // whether a kill is to be had in this build
   enum class Left { no, by_kill, by_limit, by_overflow };
   Left left() const noexcept { return left_; }
 
@@ -304,6 +176,7 @@ class Run {
     Uncut& operator=(const Uncut&) = delete;
 
    private:
+    friend class Run;
     static void set(bool uncut) noexcept;
   };
 

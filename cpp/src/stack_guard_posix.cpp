@@ -6,11 +6,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 
 #include "c_stack.h"
-#include "fork.hpp"
+#include "chained_handler_posix.hpp"
 #include "native_thread_os.hpp"
 #include "program_counter.hpp"
 #include "run.hpp"
@@ -63,19 +61,16 @@ class AlternateStack {
 #endif
 constinit thread_local bool faulting = false;  // in a handler before ours, which may raise the signal again
 
-struct Installing {
-  std::mutex mutex;
-};
-
-using Handler = void (*)(int, siginfo_t*, void*);
-
 #ifdef __APPLE__
 constexpr int kGuardFault = SIGBUS;
 #else
 constexpr int kGuardFault = SIGSEGV;
 #endif
 
-constinit std::atomic<Handler> chained{nullptr};  // the handler that was there before ours
+void on_fault(int number, siginfo_t* info, void* context);
+
+// NODEFER: a handler before ours may raise the signal again to end the process.
+constinit ChainedHandler handler(on_fault, SA_ONSTACK | SA_NODEFER);
 
 // Next to a stack pointer that has come to the stack's end: no wild pointer looks like that. It is the kernel
 // that tells of it.
@@ -91,16 +86,16 @@ void on_fault(int number, siginfo_t* info, void* context) {
   if (is_overflow(info, stack_pointer(context))) {
     const std::uintptr_t pc = program_counter(context);
     if (Run::overflow_at(pc, false)) Run::leave_here();
-    if (Run::current() && stack_room::open(reinterpret_cast<std::uintptr_t>(info->si_addr))) {
+    if (Run::in_call() && stack_room::open(reinterpret_cast<std::uintptr_t>(info->si_addr))) {
       Run::leave_for_overflow();
       return;  // it goes on where it was
     }
     if (Run::overflow_at(pc, true)) Run::leave_here();
   }
-  const Handler handler = chained.load(std::memory_order_acquire);
-  if (handler && !faulting) {
+  const ChainedHandler::Function before = handler.before();
+  if (before && !faulting) {
     faulting = true;
-    handler(number, info, context);
+    before(number, info, context);
     faulting = false;
     return;
   }
@@ -112,32 +107,6 @@ void on_fault(int number, siginfo_t* info, void* context) {
   sigaction(number, &none, nullptr);
 }
 
-bool installed(int number) noexcept {
-  struct sigaction now {};
-  return sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_fault;
-}
-
-void install(int number) {
-  if (installed(number)) return;
-  const std::lock_guard lock(per_process<Installing>().mutex);
-  if (installed(number)) return;
-  struct sigaction ours {};
-  struct sigaction now {};
-  ours.sa_sigaction = on_fault;
-  // NODEFER: a handler before ours may raise the signal again to end the process.
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-  sigemptyset(&ours.sa_mask);
-  sigaction(number, nullptr, &now);
-  const bool chains = (now.sa_flags & SA_SIGINFO) || (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
-  // A handler without SA_SIGINFO ignores the further arguments, by every calling convention we run on.
-  chained.store(!chains ? nullptr
-                : (now.sa_flags & SA_SIGINFO)
-                    ? now.sa_sigaction
-                    : reinterpret_cast<Handler>(reinterpret_cast<void (*)()>(now.sa_handler)),
-                std::memory_order_release);
-  sigaction(number, &ours, nullptr);
-}
-
 }  // namespace
 
 void watch_this_thread() {
@@ -147,10 +116,12 @@ void watch_this_thread() {
     const StackBounds bounds = current_stack();
     low = bounds.low;
     if (low != 0) stack_room::reserve(low, bounds.high);
+  } else {
+    stack_room::use_guard();
   }
   if (low == 0) return;
   osthread_c_stack_low = low;
-  install(kGuardFault);
+  handler.install(kGuardFault);
 }
 
 void close_room() noexcept { stack_room::close(); }

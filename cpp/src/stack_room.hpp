@@ -11,6 +11,8 @@ namespace osthread::stack_room {
 // What there is, at most.
 inline constexpr std::size_t kSize = 64 * 1024;
 
+// In a thread of ours, whose guard area is large enough.
+void use_guard() noexcept;
 // Puts some aside in a thread that is not ours: of its own stack, to the thread's end. The process's first
 // thread gets it from the system when it comes to that.
 void reserve(std::uintptr_t low, std::uintptr_t high);

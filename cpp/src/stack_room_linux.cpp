@@ -16,6 +16,7 @@ constexpr std::uintptr_t kPage = 4096;
 struct Room {
   std::uintptr_t low = 0;  // of what is open, or of what is put aside
   bool put_aside = false;  // it is the stack's own lowest part
+  bool in_guard = false;   // or of the guard area
   bool is_open = false;
   std::uintptr_t first_high = 0;  // of the process's first thread: where its stack begins
   rlim_t limit = 0;               // what its limit was
@@ -47,6 +48,8 @@ struct GivenBack {
 
 }  // namespace
 
+void use_guard() noexcept { room.in_guard = true; }
+
 void reserve(std::uintptr_t low, std::uintptr_t high) {
   if (::getpid() == static_cast<pid_t>(::syscall(SYS_gettid))) {
     room.first_high = high;
@@ -77,13 +80,13 @@ bool open(std::uintptr_t address) noexcept {
     room.is_open = ::setrlimit(RLIMIT_STACK, &limit) == 0;
     return room.is_open;
   }
-  if (!room.put_aside) {
+  if (!room.put_aside && !room.in_guard) return false;
+  if (room.in_guard) {
     // Of a guard area as large as ours (native_thread_posix.cpp): up to where the stack ends.
     std::uintptr_t end = address / kPage * kPage;
     const std::uintptr_t farthest = end + kSize;
     while (end < farthest && !is_readable(end)) end += kPage;
     room.low = end - kSize;
-    if (is_readable(room.low)) return false;  // the guard area is smaller: somebody else's memory lies there
   }
   protect(room.low, PROT_READ | PROT_WRITE);
   room.is_open = true;

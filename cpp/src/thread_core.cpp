@@ -15,11 +15,7 @@
 namespace osthread {
 namespace {
 
-std::int64_t to_ns(Clock::time_point time) noexcept {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-}
-
-double seconds_since(std::int64_t ns) noexcept { return static_cast<double>(to_ns(Clock::now()) - ns) / 1e9; }
+double seconds_since(std::int64_t ns) noexcept { return static_cast<double>(now_ns() - ns) / 1e9; }
 
 std::string next_name() {
   static constinit std::atomic<std::uint64_t> threads{0};
@@ -101,7 +97,7 @@ void ThreadCore::launch() {
       started_ = true;
       self_ = shared_from_this();
       status_.store(Status::running, std::memory_order_release);
-      started_at_.store(to_ns(Clock::now()), std::memory_order_relaxed);
+      started_at_.store(now_ns(), std::memory_order_relaxed);
       registry::add(shared_from_this());
     }
     NativeThread native(&ThreadCore::main, this, options_.native());
@@ -124,12 +120,12 @@ void ThreadCore::start() {
   if (inherited()) throw std::logic_error("this OSThread was made before the fork");
   const std::lock_guard lock(mutex_);
   if (started_) throw std::logic_error("an OSThread can be started only once");
-  started_ = true;
   if (status_.load(std::memory_order_relaxed) != Status::suspended)
     throw std::logic_error("this OSThread was stopped before it was started");
+  registry::add(shared_from_this());  // first: it may throw
+  started_ = true;
   status_.store(Status::running, std::memory_order_release);
-  started_at_.store(to_ns(Clock::now()), std::memory_order_relaxed);
-  registry::add(shared_from_this());
+  started_at_.store(now_ns(), std::memory_order_relaxed);
   self_ = shared_from_this();
   native_.start();
   native_.detach();
@@ -182,9 +178,9 @@ void ThreadCore::run() {
   native_id_.store(current_native_id(), std::memory_order_release);
   id_known_.wake_all();
   registry::set_current(this);
-  stop_->bind(interrupt::this_thread());
   Outcome outcome;
   try {
+    stop_->bind(interrupt::this_thread());
     if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
     if (options_.time_limit) bound_time(stop_, *options_.time_limit);
     outcome = interpreter_->run(args_, *stop_);
@@ -193,7 +189,12 @@ void ThreadCore::run() {
     outcome.error = std::current_exception();
   }
   stop_->begin_finalizers();
-  if (auto left = interpreter_->finalize(*stop_)) outcome = std::move(*left);
+  try {
+    if (auto left = interpreter_->finalize(*stop_)) outcome = std::move(*left);
+  } catch (const std::exception&) {
+    outcome.ending = Ending::failed;  // no memory to tell how they were left
+    outcome.error = std::current_exception();
+  }
   stop_->clear_deadline();
   stop_->close();
   memory_.store(0, std::memory_order_relaxed);
@@ -242,42 +243,48 @@ void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
   }
 }
 
-ThreadCore::Wait ThreadCore::wait(std::optional<Clock::time_point> deadline) noexcept {
-  Run* const run = Run::current();
-  if (!run) return wait_outside(deadline);
-  run->listen(&done_);
-  const Wait outcome = park(deadline, run);
-  run->listen(nullptr);
-  return outcome;
-}
-
-// Not in a function that Lua calls, or in one that must have its answer whatever happens to that code.
-ThreadCore::Wait ThreadCore::wait_outside(std::optional<Clock::time_point> deadline) noexcept {
-  return park(deadline, nullptr);
-}
-
-ThreadCore::Wait ThreadCore::park(std::optional<Clock::time_point> deadline, Run* run) noexcept {
-  Run::note_parked_on(&done_);
+// Parks on `waiter` until it is over, or something else ends the wait.
+template <class Over>
+Wait ThreadCore::park(Waiter& waiter, std::optional<Clock::time_point> deadline, Run* run,
+                      Over over) noexcept {
+  if (run) run->listen(&waiter);
+  Run::note_parked_on(&waiter);
   Wait outcome = Wait::interrupted;
   for (;;) {
-    const Waiter::Ticket ticket = done_.ticket();
-    if (ended() || Run::take_host_signal()) break;
+    const Waiter::Ticket ticket = waiter.ticket();
+    if (over() || Run::take_host_signal()) break;
     if (run && run->stop_due()) {
       outcome = Wait::stopped;
       break;
     }
-    const Waiter::Outcome parked = done_.park(ticket, deadline);
+    const Waiter::Outcome parked = waiter.park(ticket, deadline);
     if (parked == Waiter::Outcome::timed_out) outcome = Wait::timed_out;
     if (parked != Waiter::Outcome::woken) break;
   }
   Run::note_parked_on(nullptr);
-  return ended() ? Wait::ended : outcome;
+  if (run) run->listen(nullptr);
+  return over() ? Wait::over : outcome;
+}
+
+Wait ThreadCore::wait(std::optional<Clock::time_point> deadline) noexcept {
+  return park(done_, deadline, Run::current(), [this] { return ended(); });
+}
+
+// Not in a function that Lua calls, or in one that must have its answer whatever happens to that code.
+Wait ThreadCore::wait_outside(std::optional<Clock::time_point> deadline) noexcept {
+  return park(done_, deadline, nullptr, [this] { return ended(); });
+}
+
+Wait ThreadCore::wait_held(Clock::time_point deadline) noexcept {
+  if (registry::current() == this) return Wait::over;  // it waits here, so it is not held
+  return park(stop_->holding(), deadline, Run::current(),
+              [this] { return stop_->held() || !stop_->pausing(); });
 }
 
 void ThreadCore::wait_for_end() noexcept {
   for (;;) {
     const Wait outcome = wait(std::nullopt);
-    if (outcome == Wait::ended) return;
+    if (outcome == Wait::over) return;
     if (outcome != Wait::stopped) continue;
     terminate(options_.grace);
     return;
@@ -335,150 +342,6 @@ bool ThreadCore::ended() const noexcept {
     default:
       return true;
   }
-}
-
-bool ThreadCore::kill() {
-  if (!Run::can_be_left())
-    throw std::runtime_error("kill() can't be had in this build: see osthread.features(); use interrupt()");
-  if (inherited()) return false;
-  if (status() == Status::suspended) {
-    discard();
-    return true;
-  }
-  return kill_now(stop_);
-}
-
-bool ThreadCore::pause() noexcept { return !inherited() && status() == Status::running && pause_now(stop_); }
-
-ThreadCore::Held ThreadCore::wait_held(Clock::time_point deadline) noexcept {
-  if (registry::current() == this) return Held::no;  // it waits here, so it is not held
-  Waiter& holding = stop_->holding();
-  Run* const run = Run::current();
-  if (run) run->listen(&holding);
-  Run::note_parked_on(&holding);
-  Held outcome = Held::interrupted;
-  for (;;) {
-    const Waiter::Ticket ticket = holding.ticket();
-    if (Run::take_host_signal()) break;
-    if (run && run->stop_due()) {
-      outcome = Held::stopped;
-      break;
-    }
-    if (stop_->held()) outcome = Held::yes;
-    if (!stop_->pausing()) outcome = Held::no;
-    if (outcome != Held::interrupted) break;
-    const Waiter::Outcome parked = holding.park(ticket, deadline);
-    if (parked == Waiter::Outcome::timed_out) outcome = Held::timed_out;
-    if (parked != Waiter::Outcome::woken) break;
-  }
-  Run::note_parked_on(nullptr);
-  if (run) run->listen(nullptr);
-  return outcome;
-}
-
-bool ThreadCore::resume() noexcept { return !inherited() && stop_->resume(); }
-
-bool ThreadCore::request_stop() noexcept { return !inherited() && stop_->request(); }
-
-bool ThreadCore::interrupt() noexcept {
-  if (inherited()) return false;
-  return ask_to_stop(stop_);
-}
-
-Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look) {
-  const auto wait_until = [&](Clock::time_point deadline) {
-    for (;;) {
-      const Wait outcome = wait_outside(deadline);
-      if (outcome != Wait::interrupted) return outcome;
-      if (look && !look()) return outcome;
-    }
-  };
-  if (status() == Status::suspended) discard();
-  if (ended()) return status();
-  if (registry::current() ==
-      this) {  // by a function of the host that it calls itself: it can't wait for its own end
-    interrupt();
-    return status();
-  }
-  request_stop();
-  if (wait_until(deadline_after(grace)) != Wait::timed_out) return status();
-  interrupt();
-  // The watchdog asks again as well, unless no thread could be made for it.
-  const auto wait_and_deliver = [&](const auto& last) {
-    for (;;) {
-      const std::optional<Clock::time_point> again = stop_->deliver();
-      const Clock::time_point until = last();  // it comes nearer as the thread hears of the stop
-      if (wait_until(again ? std::min(*again, until) : until) != Wait::timed_out) return true;
-      if (Clock::now() >= last()) return false;
-    }
-  };
-  if (Run::can_be_left()) {
-    if (wait_and_deliver([&] { return answered_by(grace); })) return status();
-    kill_now(stop_);
-    const Clock::time_point last = deadline_after(kBusyMachine);
-    if (wait_and_deliver([&] { return last; })) return status();
-  } else {
-    const Clock::time_point last = deadline_after(sum_of(sum_of(options_.grace, grace), kBusyMachine));
-    if (wait_and_deliver([&] { return last; })) return status();
-  }
-  abandon(Callbacks::here);
-  return status();
-}
-
-// Cleanup has its grace time from when the stop was raised, and then some for the relentless raising to end
-// it.
-Clock::time_point ThreadCore::answered_by(std::chrono::nanoseconds grace) const noexcept {
-  const auto relentless = stop_->relentless_at();
-  if (!relentless) return stop_->answered_by(grace);
-  return *relentless > Clock::time_point::max() - kUnwinding ? *relentless : *relentless + kUnwinding;
-}
-
-void ThreadCore::terminate_later() noexcept {
-  if (inherited()) return;
-  if (status() == Status::suspended) discard();
-  if (ended()) return;
-  request_stop();
-  interrupt();
-  try {
-    give_up_later();
-  } catch (const std::exception&) {
-    // No thread can be made for the watchdog: then it is not given up.
-    return;
-  }
-}
-
-void ThreadCore::give_up_later() {
-  const std::weak_ptr<ThreadCore> weak = weak_from_this();
-  const bool can_kill = Run::can_be_left();
-  const auto first = can_kill ? kAskAgain : sum_of(sum_of(options_.grace, options_.grace), kBusyMachine);
-  const auto step = [weak, killed = !can_kill]() mutable -> std::optional<Clock::time_point> {
-    const auto core = weak.lock();
-    if (!core || core->ended()) return std::nullopt;
-    if (killed) {
-      core->abandon(Callbacks::elsewhere);
-      return std::nullopt;
-    }
-    const Clock::time_point now = Clock::now();
-    const Clock::time_point answered = core->answered_by(core->options_.grace);
-    if (answered > now)
-      return std::min(answered, now + kAskAgain);  // it comes nearer when the thread hears of it
-    killed = true;
-    kill_now(core->stop_);
-    return deadline_after(kBusyMachine);
-  };
-  Watchdog::instance().schedule(deadline_after(first), step);
-}
-
-void ThreadCore::abandon(Callbacks callbacks) {
-  Outcome outcome;
-  outcome.ending = Ending::stopped;
-  outcome.error = std::make_exception_ptr(
-      Abandoned({.message = "abandoned: it sits in foreign code that does not return, or in a finalizer",
-                 .frames = {},
-                 .value = nullptr,
-                 .thread = options_.name},
-                StopStage::interrupt));
-  publish(std::move(outcome), Status::abandoned, callbacks);
 }
 
 std::optional<std::vector<Frame>> ThreadCore::stack(Clock::time_point deadline) {

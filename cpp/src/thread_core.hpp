@@ -33,9 +33,6 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
 
   void start();
   void discard() noexcept;  // of one that never started
-  enum class Wait { ended, timed_out, interrupted, stopped };
-  // `interrupted`: a signal came, for a caller that has to look at it. `stopped`: the caller is a function
-  // that Lua calls, and that Lua code is being stopped.
   Wait wait(std::optional<Clock::time_point> deadline) noexcept;
   // Waits whatever comes; a stop of the Lua code around the caller stops this thread too.
   void wait_for_end() noexcept;
@@ -53,10 +50,9 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   bool interrupt() noexcept;
   bool kill();  // std::runtime_error if it can't be had
   bool pause() noexcept;
-  // Whether it is held by then; it is not if it ends, or is resumed or stopped, before. `interrupted` as
-  // above.
-  enum class Held { yes, no, timed_out, interrupted, stopped };
-  Held wait_held(Clock::time_point deadline) noexcept;
+  // Until it is held, or is not to be any more: it has ended, or was resumed or stopped.
+  Wait wait_held(Clock::time_point deadline) noexcept;
+  bool held() const noexcept { return stop_->held(); }
   bool resume() noexcept;
   // As OSThread::terminate; `look` is called when a signal came and says whether to go on waiting.
   Status terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look = {});
@@ -80,7 +76,8 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   // Made by a process that this one was forked from: its thread is not here, and its lock may be held by one
   // that is not here either.
   bool inherited() const noexcept;
-  Wait park(std::optional<Clock::time_point> deadline, Run* run) noexcept;
+  template <class Over>
+  Wait park(Waiter& waiter, std::optional<Clock::time_point> deadline, Run* run, Over over) noexcept;
   Wait wait_outside(std::optional<Clock::time_point> deadline) noexcept;
   static int main(void* core);
   void run();
@@ -88,7 +85,6 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   void publish(Outcome outcome, Status status, Callbacks where = Callbacks::here);
   void abandon(Callbacks where);
   void give_up_later();
-  Clock::time_point answered_by(std::chrono::nanoseconds grace) const noexcept;
 
   const ThreadOptions options_;
   const std::uint32_t generation_;  // of the fork that made it

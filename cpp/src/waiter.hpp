@@ -8,6 +8,10 @@
 
 namespace osthread {
 
+// How a wait for something ended: it is over; time has passed; a signal came, for a caller that has to look
+// at it; the Lua code that calls the caller is being stopped.
+enum class Wait { over, timed_out, interrupted, stopped };
+
 // A Waiter is an event count: it lets threads sleep until somebody has changed what they wait for. It keeps
 // no condition itself. Everything in this library that blocks parks on one.
 //

@@ -2,6 +2,7 @@
 // is seen for every n, alone and with all that follow.
 #include <cstdlib>
 #include <new>
+#include <thread>
 
 #include "../../cpp/src/host.hpp"
 #include "../../cpp/src/prepared_states.hpp"
@@ -268,6 +269,37 @@ TEST_CASE("whichever allocation of C++ fails in a thread of ours, its owner is t
       if (thread.exception()) left = 0;
     }
     shared.check_all_is_back();
+  }
+}
+
+TEST_CASE(
+    "whichever allocation of C++ fails while a run is left for good, its state is gone [compiled loop]") {
+  if (!features().kill) return;
+  const Shared shared;
+  const char* const overflow = "host({}) local function f() return coroutine.wrap(f)() end f()";
+  for (const bool all : {false, true}) {
+    CAPTURE(kWays[all]);
+    std::size_t count = 0;
+    // A new thread, as the test framework has put its handler of SIGSEGV over ours.
+    std::thread([&] {
+      std::unique_ptr<LuaState> state;
+      count = sweep(
+          all, "overflow",
+          [&] {
+            state = std::make_unique<LuaState>(StateOptions{.globals = {{"host", shared.callback}}});
+            state->execute(overflow);
+          },
+          [&](long) {
+            // It came to nothing before the overflow, and goes on; or it was left, and says so.
+            if (state && state->closed())
+              CHECK_THROWS_WITH_AS(state->eval("1"), doctest::Contains("closed"), std::logic_error);
+            else if (state)
+              check_works(*state);
+            state.reset();
+            shared.check_all_is_back();
+          });
+    }).join();
+    CHECK(count > 10);
   }
 }
 

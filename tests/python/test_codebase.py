@@ -21,9 +21,11 @@ FLOORS = {
     0: "export version native_thread native_thread_os waiter error deadline fork cpu_time standard_output "
     "shared_object stack_bounds stack_room c_stack program_counter",
     1: "cpuid unwind call callback leaving memory memory_error landing safe_point counted_call lua_headers "
-    "registry_slots state_end memory_quota vm frames interrupt stack_guard run open_files commands stdio stdio_bundled",
+    "registry_slots state_end memory_quota vm frames interrupt stack_guard run open_files commands stdio "
+    "stdio_bundled stop chained_handler run_slot run_leaving run_host",
     2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors",
-    4: "options chunk turn_lock interpreter prepared_states watchdog registry thread_core thread_handle osthread "
+    4: "options chunk turn_lock interpreter interpreter_errors prepared_states watchdog registry thread_core "
+    "thread_core_stopping thread_handle osthread "
     "lua_state host run_lua_thread",
     6: "lua_module",
     7: "bindings",  # and every other file of cpp/bindings

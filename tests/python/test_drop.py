@@ -114,19 +114,19 @@ def test_dropped_within_a_python_callback(gate, reports) -> None:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        box.append(OSThread("drop()" + ENDLESS, globals={"drop": drop}))
+        box.append(OSThread("drop()" + ENDLESS, globals={"drop": drop}, grace=PATIENCE))
         gate.open()
-        assert isinstance(reports.wait()[0], Stopped)  # or Killed, if the machine is slow
+        assert type(reports.wait()[0]) is Stopped
     assert [warning.category for warning in caught] == [ResourceWarning]
 
 
 def test_dropped_elsewhere_while_it_is_in_a_python_callback(gate, reports) -> None:
-    thread = OSThread("hold()" + ENDLESS, globals={"hold": gate})
+    thread = OSThread("hold()" + ENDLESS, globals={"hold": gate}, grace=PATIENCE)
     gate.entered.wait()
     with pytest.warns(ResourceWarning):
         del thread
     gate.open()
-    assert isinstance(reports.wait()[0], Stopped)  # or Killed, if the machine is slow
+    assert type(reports.wait()[0]) is Stopped
 
 
 class Holder:

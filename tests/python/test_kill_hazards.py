@@ -123,15 +123,16 @@ def test_a_time_limit_counts_though_an_interrupt_came_before(started: Any) -> No
     assert thread.join(PATIENCE)
 
 
-def test_a_callback_that_an_error_has_skipped_is_over_deeper_in_the_stack_too() -> None:
+@pytest.mark.parametrize("where", ["%s", "coroutine.wrap(function() %s end)()"], ids=["main", "coroutine"])
+def test_a_callback_that_an_error_has_skipped_is_over_deeper_in_the_stack_too(where: str) -> None:
     code = """
         local ffi = require 'ffi'
         ffi.cdef 'void qsort(void *, size_t, size_t, int (*)(const void *, const void *));'
         local a = ffi.new('int[2]')
         pcall(function() ffi.C.qsort(a, 2, 4, function() error('skips qsort') end) end)
-        return (('x'):gsub('.', function() while true do end end))
+        local x = (('x'):gsub('.', function() while true do end end))
     """
-    thread = OSThread(code, time_limit=0.1, grace=0.01)
+    thread = OSThread(where % code, time_limit=0.1, grace=0.01)
     with pytest.raises(LuaTimeout):
         thread.result(PATIENCE)
 
@@ -214,3 +215,75 @@ except KeyboardInterrupt:
     time.sleep(0.3)  # a second one means something if it comes a tenth of a second later, or more
     script.interrupt()
     assert script.finish() == (0, "looping\nended\n", "")
+
+
+def test_a_state_that_is_killed_below_another_one_s_call_is_left_when_that_returns() -> None:
+    """Not under its own call, though what asks is a run of its own."""
+
+    def live() -> None:
+        outer, inner = LuaState(), LuaState()
+        seen: list[Any] = []
+
+        def kill_outer() -> None:
+            seen.append(outer.kill())
+            seen.append(outer["x"])
+            outer["x"] = 6
+
+        outer["x"] = 5
+        outer["f"] = lambda: inner.execute("g()")
+        inner["g"] = kill_outer
+        with pytest.raises(osthread.Killed):
+            outer.execute("f() while true do end")
+        assert seen == [True, 5]
+        with pytest.raises(RuntimeError, match="closed"):
+            outer.eval("1")
+
+    for _ in range(20):
+        live()
+
+
+def test_a_kill_that_says_it_had_something_to_do_has_closed_the_state() -> None:
+    state = LuaState()
+    killed: list[bool] = []
+    ending = threading.Event()
+
+    def kill() -> None:
+        while not ending.is_set():
+            killed.append(state.kill())
+
+    other = threading.Thread(target=kill)
+    other.start()
+    for _ in range(200):
+        try:
+            while True:
+                state["x"] = [1, 2, 3]
+                assert state["x"] == [1, 2, 3]
+        except (osthread.Killed, RuntimeError):
+            with pytest.raises(RuntimeError, match="closed"):
+                state.eval("1")
+        state = LuaState()
+    ending.set()
+    other.join()
+    assert killed.count(True) >= 200
+
+
+def test_ctrl_c_that_python_has_handled_twice_kills_nothing(run_script: RunScript) -> None:
+    script = """
+import os, signal, time
+import osthread
+caught = []
+
+def callback(_):
+    if len(caught) < 3:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+        except KeyboardInterrupt:
+            caught.append(1)
+    return "y"
+
+state = osthread.LuaState()
+state["f"] = callback
+print(state.execute("return (('xxxxx'):gsub('.', f))"), len(caught))
+"""
+    assert run_script(script) == (0, "yyyyy 3\n", "")

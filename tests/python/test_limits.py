@@ -192,6 +192,7 @@ def test_collection_between_calls_gives_finalizers_no_room_without_bounds(
     assert unraisable == ["not enough memory"]
 
 
+CAN_RETURN = {"load", "in a finalizer"}
 RECURSION = {
     "gsub": "local function f() return (('x'):gsub('.', f)) end f()",
     "wrap": "local function f() return coroutine.wrap(f)() end f()",
@@ -205,13 +206,13 @@ RECURSION = {
 
 
 @pytest.mark.parametrize("stack_size", [None, 256 * 1024], ids=["default stack", "smallest stack"])
-@pytest.mark.parametrize("code", RECURSION.values(), ids=RECURSION.keys())
-def test_recursion_through_c_ends_in_the_thread(code: str, stack_size: int | None) -> None:
+@pytest.mark.parametrize("kind", RECURSION)
+def test_recursion_through_c_ends_in_the_thread(kind: str, stack_size: int | None) -> None:
     """LuaJIT does not bound the C stack: near its end we refuse, and what meets the guard page is left."""
     for _ in range(10):
-        thread = OSThread(code, stack_size=stack_size, time_limit=PATIENCE)
+        thread = OSThread(RECURSION[kind], stack_size=stack_size, time_limit=PATIENCE)
         error = thread.exception()
-        assert error is None or "overflow" in str(error), error
+        assert "overflow" in str(error) or (error is None and kind in CAN_RETURN), error
     assert osthread.run("return 6 * 7") == 42
 
 

@@ -56,7 +56,8 @@ def test_a_paused_thread_can_be_stopped(code: str, stop: str) -> None:
     assert thread.pause(PATIENCE)
     getattr(thread, stop)()
     if stop == "request_stop" and "sleep" not in code:
-        assert thread.status in ("paused", "running")
+        while thread.status == "paused":
+            time.sleep(0.001)  # it goes on, as it can't notice a request otherwise
         thread.interrupt()
     assert thread.join(PATIENCE)
     assert thread.status == "stopped"
@@ -106,9 +107,6 @@ def test_a_paused_thread_that_nobody_can_reach_is_ended() -> None:
 
 
 def test_the_stack_of_a_paused_thread() -> None:
-    def where() -> str:
-        return thread.stack()[0].name or ""
-
     thread = OSThread("local function here() while true do end end here()", grace=0.01)
     assert thread.pause(PATIENCE)
     assert any(frame.line == 1 for frame in thread.stack())
@@ -133,9 +131,7 @@ def test_code_in_a_python_function_is_held_when_that_returns(gate: Any) -> None:
     assert thread.pause(0.01) is False
     assert thread.status == "running"
     gate.open()
-    deadline = time.monotonic() + PATIENCE
-    while thread.status != "paused" and time.monotonic() < deadline:
-        time.sleep(0.001)
+    thread.pause(PATIENCE)
     assert thread.status == "paused"
     assert thread.terminate() == "stopped"
     assert isinstance(thread.exception(), Stopped)

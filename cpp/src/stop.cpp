@@ -1,0 +1,265 @@
+#include "stop.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "deadline.hpp"
+#include "frames.hpp"
+#include "safe_point.h"
+
+namespace osthread {
+
+void Stop::open() noexcept {
+  const std::lock_guard lock(mutex_);
+  open_ = true;
+  finalizing_.store(false, std::memory_order_relaxed);
+  leave_.store(Leave::no, std::memory_order_relaxed);
+  uncut_.store(false, std::memory_order_relaxed);
+  heard_.store(0, std::memory_order_relaxed);
+  overdue_since_.store(0, std::memory_order_relaxed);
+  paused_.store(false, std::memory_order_relaxed);
+  reason_.store(StopReason::none, std::memory_order_relaxed);
+  requested_.store(false, std::memory_order_relaxed);
+  raised_at_.store(0, std::memory_order_relaxed);
+}
+
+void Stop::bind(interrupt::Target target) noexcept {
+  const std::lock_guard lock(mutex_);
+  target_ = target;
+}
+
+void Stop::take_signals(bool taken) noexcept {
+  const std::lock_guard lock(mutex_);
+  finalizing_.store(!taken, std::memory_order_relaxed);
+}
+
+void Stop::close() noexcept {
+  const std::lock_guard lock(mutex_);
+  open_ = false;
+  target_.reset();
+  if (paused_.exchange(false, std::memory_order_acq_rel)) holding_.wake_all();
+  if (inspection_) {
+    inspection_->done.store(true, std::memory_order_release);
+    inspection_->waiter.wake_all();
+    inspection_.reset();
+  }
+}
+
+bool Stop::request() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!open_) return false;
+  asked_.fetch_add(1, std::memory_order_relaxed);
+  const bool first = !requested_.exchange(true, std::memory_order_relaxed);
+  if (paused_.exchange(false, std::memory_order_acq_rel)) holding_.wake_all();
+  wake();
+  return first;
+}
+
+bool Stop::ask(StopReason reason) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!open_ || !note_asked(reason)) return false;
+  deliver_locked();
+  return true;
+}
+
+bool Stop::can_kill() noexcept { return osthread_has_safe_points() && interrupt::reaches_running_code(); }
+
+void Stop::require_kill() {
+  if (!can_kill())
+    throw std::runtime_error(
+        "kill() can't be had in this build: see features(); use interrupt() or terminate()");
+}
+
+bool Stop::kill() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!open_ || !can_kill() || leave() == Leave::killed) return false;
+  note_asked(StopReason::interrupt);  // for what can't leave at once: it is told that it is being stopped
+  leave_since_ = Clock::now();
+  leave_.store(Leave::killed, std::memory_order_release);
+  deliver_locked();
+  return true;
+}
+
+bool Stop::pause() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!open_ || finalizing_ || reason() != StopReason::none || requested()) return false;
+  if (paused_.exchange(true, std::memory_order_acq_rel)) return false;
+  deliver_locked();
+  return true;
+}
+
+bool Stop::resume() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!paused_.exchange(false, std::memory_order_acq_rel)) return false;
+  wake();
+  holding_.wake_all();
+  return true;
+}
+
+bool Stop::note_asked(StopReason reason) noexcept {
+  asked_.fetch_add(1, std::memory_order_relaxed);
+  if (paused_.exchange(false, std::memory_order_acq_rel)) holding_.wake_all();
+  StopReason none = StopReason::none;
+  if (reason_.load(std::memory_order_relaxed) == StopReason::none)
+    asked_at_.store(now_ns(), std::memory_order_relaxed);
+  return reason_.compare_exchange_strong(none, reason, std::memory_order_release, std::memory_order_relaxed);
+}
+
+std::optional<Clock::time_point> Stop::deliver() noexcept {
+  const std::lock_guard lock(mutex_);
+  return deliver_locked();
+}
+
+std::optional<Clock::time_point> Stop::deliver_locked() noexcept {
+  if (!open_ || !target_) return std::nullopt;
+  const Clock::time_point now = Clock::now();
+  if (reason() == StopReason::none) {
+    if (!paused_.load(std::memory_order_relaxed) || held()) return std::nullopt;
+    if (!uncut_.load(std::memory_order_relaxed)) poke();
+    return now + kAskAgain;
+  }
+  const Clock::time_point leaving = leaving_at();
+  if (leave() == Leave::no && now >= leaving) {
+    leave_since_ = now;
+    leave_.store(Leave::limit, std::memory_order_release);
+  }
+  if (leave() != Leave::no) {
+    poke();
+    // Most leave at once. One that does not is in code of others, which so many signals would only hinder.
+    return now + (now - leave_since_ < 10 * kAskAgain ? kLeaveAgain : kAskAgain);
+  }
+  if (finalizing_) {
+    wake();
+    if (leaving == Clock::time_point::max()) return std::nullopt;
+    return leaving;
+  }
+  const std::optional<Clock::time_point> relentless = relentless_at();
+  if (relentless && now < *relentless) return std::min(*relentless, leaving);
+  poke();
+  return std::min(now + kAskAgain, leaving);
+}
+
+std::optional<Clock::time_point> Stop::relentless_at() const noexcept {
+  const std::int64_t raised = raised_at_.load(std::memory_order_relaxed);
+  if (raised == 0) return std::nullopt;
+  return time_after(at_ns(raised), grace_);
+}
+
+Clock::time_point Stop::answered_by(std::chrono::nanoseconds grace) const noexcept {
+  if (const auto relentless = relentless_at()) return time_after(*relentless, kUnwinding);
+  // The first time may have been the last moment of a thread's turn on a CPU, the second the first of its
+  // next.
+  constexpr int kEnough = 3;
+  const std::chrono::nanoseconds time = std::max<std::chrono::nanoseconds>(grace, kAnswer);
+  const Clock::time_point asked = at_ns(asked_at_.load(std::memory_order_relaxed));
+  if (finalizing_) return time_after(asked, time);  // it is not interrupted at all
+  if (heard_.load(std::memory_order_acquire) < kEnough)
+    return time_after(time_after(asked, time), kBusyMachine);
+  return time_after(at_ns(heard_at_.load(std::memory_order_relaxed)), time);
+}
+
+// A time limit holds whatever the code does; an interrupt alone goes on asking.
+Clock::time_point Stop::leaving_at() const noexcept {
+  const std::int64_t overdue = overdue_since_.load(std::memory_order_relaxed);
+  if (overdue == 0 || !can_kill()) return Clock::time_point::max();
+  // An interrupt may have come before it; the code has its grace time from the deadline on all the same.
+  return std::max(answered_by(grace_), time_after(at_ns(overdue), grace_));
+}
+
+void Stop::park_on(Waiter* other) noexcept {
+  const std::lock_guard lock(mutex_);
+  other_ = other;
+}
+
+void Stop::wake() noexcept {
+  waiter_.wake_all();
+  if (other_) other_->wake_all();
+}
+
+void Stop::poke() noexcept {
+  wake();
+  if (target_) interrupt::poke(*target_);
+  if (quota_) quota_->look_soon();
+}
+
+void Stop::reach_through(MemoryQuota* quota) noexcept {
+  const std::lock_guard lock(mutex_);
+  quota_ = quota;
+}
+
+bool Stop::set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept {
+  const std::lock_guard lock(mutex_);
+  limit_.store(limit.count(), std::memory_order_relaxed);
+  deadline_ = deadline;
+  if (watched_ <= deadline) return false;
+  watched_ = deadline;
+  return true;
+}
+
+void Stop::clear_deadline() noexcept {
+  const std::lock_guard lock(mutex_);
+  deadline_ = Clock::time_point::max();
+}
+
+void Stop::forget_watch() noexcept {
+  const std::lock_guard lock(mutex_);
+  deadline_ = watched_ = Clock::time_point::max();
+}
+
+std::optional<Clock::time_point> Stop::watch() noexcept {
+  // All under one lock: a call that ends in between must not hand its timeout to the next one.
+  const std::lock_guard lock(mutex_);
+  if (deadline_ != Clock::time_point::max() && Clock::now() < deadline_) {
+    watched_ = deadline_;
+    return deadline_;
+  }
+  if (deadline_ != Clock::time_point::max() && open_) {
+    overdue_since_.store(now_ns(), std::memory_order_relaxed);
+    note_asked(StopReason::deadline);
+  }
+  deadline_ = Clock::time_point::max();
+  const std::optional<Clock::time_point> again = deliver_locked();  // and so on until the run has ended
+  watched_ = again.value_or(Clock::time_point::max());
+  return again;
+}
+
+std::optional<std::vector<Frame>> Stop::inspect(Clock::time_point deadline) {
+  std::shared_ptr<Inspection> inspection;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!open_ || !target_) return std::nullopt;
+    if (!inspection_) inspection_ = std::make_shared<Inspection>();
+    inspection = inspection_;
+    inspecting_.store(true, std::memory_order_release);
+  }
+  while (!inspection->done.load(std::memory_order_acquire)) {
+    const Waiter::Ticket ticket = inspection->waiter.ticket();
+    if (inspection->done.load(std::memory_order_acquire)) break;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!uncut_.load(std::memory_order_relaxed)) poke();
+    }
+    const Clock::time_point now = Clock::now();
+    if (now >= deadline) return std::nullopt;
+    inspection->waiter.park(ticket, std::min(deadline, now + kAskAgain));
+  }
+  if (inspection->frames.empty()) return std::nullopt;
+  return inspection->frames;
+}
+
+void Stop::serve_inspection(lua_State* L) noexcept {
+  if (!inspecting_.load(std::memory_order_acquire)) return;
+  const std::lock_guard lock(mutex_);
+  inspecting_.store(false, std::memory_order_relaxed);
+  if (!inspection_) return;
+  try {
+    inspection_->frames = collect_frames(L, 0);
+  } catch (const std::bad_alloc&) {
+    inspection_->frames.clear();  // whoever asks is told, if not all
+  }
+  inspection_->done.store(true, std::memory_order_release);
+  inspection_->waiter.wake_all();
+  inspection_.reset();
+}
+
+}  // namespace osthread
