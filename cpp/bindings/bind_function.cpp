@@ -1,6 +1,7 @@
 #include <unordered_map>
 
 #include "bindings.hpp"
+#include "host.hpp"
 #include "osthread/lua_state.hpp"
 #include "python_function.hpp"
 
@@ -165,6 +166,8 @@ void bind_function(py::module_& module) {
                                       function.value.function().safe;
                              })
       .def(py::pickle(&get_state, &set_state));
+  module.def("memory_limit_here", &host::memory_limit_here,
+             "Of the state whose Lua code called the calling Python code; 0: none.");
   module.def("compile", &compile, py::arg("source"), py::arg("chunk_name"));
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "bindings.hpp"
+#include "python_shared.hpp"
 
 namespace osthread::python {
 namespace {
@@ -37,6 +38,8 @@ void read_common(Options& target, const py::dict& options, const Encoding& encod
   if (const py::object jit = option(options, "jit"); !jit.is_none()) target.jit = jit.cast<bool>();
   if (const py::object bytecode = option(options, "bytecode"); !bytecode.is_none())
     target.bytecode = bytecode.cast<bool>();
+  if (const py::object most = option(options, "max_threads"); !most.is_none())
+    target.max_threads = most.cast<std::size_t>();
   if (const py::object path = option(options, "path"); !path.is_none())
     target.path = path.cast<std::string>();
   if (const py::object path = option(options, "cpath"); !path.is_none())
@@ -81,6 +84,10 @@ ThreadOptions thread_options(const py::dict& options, const Encoding& encoding) 
   }
   if (const py::object cpus = option(options, "affinity"); !cpus.is_none())
     target.affinity = cpus.cast<std::vector<int>>();
+  if (const py::object channels = option(options, "closes"); !channels.is_none())
+    for (const py::handle channel : channels) target.closes.push_back(shared_to_value(channel).as<Channel>());
+  if (const py::object channel = option(options, "notify"); !channel.is_none())
+    target.notify = shared_to_value(channel).as<Channel>();
   return target;
 }
 

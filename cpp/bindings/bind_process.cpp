@@ -1,15 +1,28 @@
 #include <pybind11/stl.h>
 
+#include <csignal>
 #include <new>
 
 #include "bindings.hpp"
 #include "python_errors.hpp"
+#include "python_types.hpp"
 #include "sigint.hpp"
 
 namespace osthread::python {
 namespace {
 
 thread_local PyObject* signal_error = nullptr;
+
+// Whoever debugs a program that hangs wants to know now who waits for what: leaving the blocks ends the
+// threads.
+void tell_of_interrupt(py::handle exception) {
+  if (types().interrupted.is_none()) return;
+  try {
+    types().interrupted(exception);
+  } catch (py::error_already_set& error) {
+    error.discard_as_unraisable("what a Ctrl-C is told with OSTHREAD_DEBUG=1");
+  }
+}
 
 // Called where this thread's Lua code stands, after note_signal(). Python runs handlers on the main thread
 // alone.
@@ -21,6 +34,7 @@ bool check_signals() {
   PyErr_Fetch(&type, &value, &trace);
   PyErr_NormalizeException(&type, &value, &trace);
   if (trace) PyException_SetTraceback(value, trace);
+  tell_of_interrupt(value);
   Py_XDECREF(type);
   Py_XDECREF(trace);
   Py_XSETREF(signal_error, value);
@@ -28,17 +42,32 @@ bool check_signals() {
 }
 
 // The error of a finalizer is one that nobody can fetch.
-bool report_finalizer_error(const std::exception_ptr& error) noexcept {
+bool report_finalizer_error(const std::exception_ptr& error, const char* source) noexcept {
   try {
     const GilHold gil;
     const py::error_scope pending;  // the state may be closed while a Python exception is on its way
     const host::Core core = host::current();
-    const std::string where = core ? "a finalizer of the OSThread '" + host::options(*core).name + "'"
-                                   : "a finalizer of a LuaState";
+    const std::string where = source + (core ? " of the OSThread '" + host::options(*core).name + "'"
+                                             : std::string(" of a LuaState"));
     write_unraisable(exception_object(error, {}, {}), py::str(where));
     return true;
   } catch (const std::exception&) {
     return false;  // the interpreter is ending, or short of memory
+  }
+}
+
+void report_leak(const std::string& thread, const std::vector<std::string>& modules, bool kept) noexcept {
+  if (ending()) return;
+  try {
+    const GilHold gil;
+    const py::error_scope pending;
+    std::string text = "the state of " + (thread.empty() ? "a LuaState" : "the OSThread '" + thread + "'") +
+                       " was left for good, so that its C modules lose what they had taken from elsewhere:";
+    for (const std::string& name : modules) text += (&name == &modules.front() ? " '" : ", '") + name + "'";
+    if (kept) text += "; its memory is kept, as threads of theirs may use it";
+    if (PyErr_WarnEx(PyExc_ResourceWarning, text.c_str(), 1) != 0) PyErr_WriteUnraisable(Py_None);
+  } catch (const std::exception&) {
+    return;  // the interpreter is ending, or short of memory
   }
 }
 
@@ -52,10 +81,17 @@ py::dict describe_features() {
 }  // namespace
 
 void look_at_signals() {
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  if (PyErr_CheckSignals() == 0) return;
+  py::error_already_set error;
+  tell_of_interrupt(error.value());
+  throw error;
 }
 
-void stand_before_sigint() { sigint::stand_before(&host::note_signal); }
+// A handler of the program's own may raise nothing, and then nothing may be lost.
+void stand_before_sigint() {
+  sigint::stand_before(&host::note_signal);
+  host::let_signals_kill(types().getsignal(SIGINT).is(types().default_int_handler));
+}
 
 void note_interrupt(py::error_already_set& error) {
   if (host::current() || !error.matches(PyExc_KeyboardInterrupt)) return;
@@ -70,10 +106,20 @@ py::object take_signal_error() {
 void bind_process(py::module_& module) {
   host::set_signal_check(&check_signals);
   host::set_finalizer_error_reporter(&report_finalizer_error);
+  host::set_leak_reporter(&report_leak);
   host::set_thread_end(&drop_thread_state);
   module.def("features", &describe_features);
   module.def(
       "set_signal", [](int number) { set_signal(number); }, py::arg("number"));
+  module.def(
+      "require_kill",
+      [] {
+        const char* reason = host::no_kill_because();
+        if (!reason) return;
+        PyErr_SetString(PyExc_NotImplementedError, reason);
+        throw py::error_already_set();
+      },
+      "NotImplementedError where kill() can't be had.");
   module.def("note_ending", &note_ending, "From here on no thread of ours asks for the GIL.");
   module.def("after_fork", &forget_parents, "In a fork's child: starts anew.");
   module.def(

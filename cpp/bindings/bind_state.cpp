@@ -30,7 +30,7 @@ struct State {
   int traverse(visitproc visit, void* arg) const {
     if (users != 0 || !state) return 0;
     if (output.use_count() == 1) Py_VISIT(output.lock()->get().ptr());
-    return visit_callables(host::objects_of(*state), visit, arg);
+    return visit_held(host::objects_of(*state), visit, arg);
   }
 };
 

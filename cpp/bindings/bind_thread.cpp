@@ -4,7 +4,9 @@
 #include "collectable.hpp"
 #include "python_errors.hpp"
 #include "python_function.hpp"
+#include "python_shared.hpp"
 #include "python_thread.hpp"
+#include "python_wait.hpp"
 
 namespace osthread::python {
 namespace {
@@ -28,41 +30,21 @@ std::unique_ptr<Thread> make(const py::object& code, const std::string& chunk_na
   return std::make_unique<Thread>(std::move(core), std::move(encoding));
 }
 
-std::optional<Clock::time_point> deadline_of(std::optional<double> timeout) {
-  if (!timeout) return std::nullopt;
-  return host::deadline_after(duration(*timeout));
+std::unique_ptr<Thread> adopt(const ThreadValue& handle) {
+  if (host::forgotten(*host::thread_of(handle.value)))
+    throw std::runtime_error("the OSThread object of this thread is gone");
+  return std::make_unique<Thread>(handle.value);
 }
 
-bool join(Self<Thread> thread, std::optional<double> timeout) {
+bool join(Self<Thread> thread, const py::object& timeout) {
   const auto deadline = deadline_of(timeout);
-  stand_before_sigint();
-  for (;;) {
-    if (host::ended(*thread->core)) return true;
-    Wait outcome;
-    {
-      const GilRelease release;
-      outcome = host::wait(*thread->core, deadline);
-    }
-    if (outcome == Wait::interrupted) look_at_signals();
-    if (outcome == Wait::stopped) std::rethrow_exception(host::stopped());
-    if (outcome == Wait::over) return true;
-    if (outcome == Wait::timed_out) return false;
-  }
+  return host::settled(*thread->core) || wait_for([&] { return host::wait(*thread->core, deadline); });
 }
 
 bool wait_held(Self<Thread> thread, double timeout) {
   const Clock::time_point deadline = host::deadline_after(duration(timeout));
-  stand_before_sigint();
-  for (;;) {
-    Wait outcome;
-    {
-      const GilRelease release;
-      outcome = host::wait_held(*thread->core, deadline);
-    }
-    if (outcome == Wait::stopped) std::rethrow_exception(host::stopped());
-    if (outcome != Wait::interrupted) return host::held(*thread->core);
-    look_at_signals();
-  }
+  (void)wait_for([&] { return host::wait_held(*thread->core, deadline); });
+  return host::held(*thread->core);
 }
 
 std::string terminate(Self<Thread> thread, double grace) {
@@ -100,7 +82,8 @@ void fetch_error(const py::object& object) {
   if (thread->error_fetched) return;  // by another thread, meanwhile
   object.attr("_error_cache") = converted;
   thread->error_fetched = true;
-  host::release_error(*thread->core);
+  host::note_fetched(*thread->core);
+  if (thread->adopted.is_nil()) host::release_error(*thread->core);
 }
 
 void fetch_results(const py::object& object) {
@@ -110,7 +93,7 @@ void fetch_results(const py::object& object) {
   if (thread->results_fetched) return;
   object.attr("_results_cache") = converted;
   thread->results_fetched = true;
-  host::release_results(*thread->core);
+  if (thread->adopted.is_nil()) host::release_results(*thread->core);
 }
 
 py::object stack(Self<Thread> thread, double timeout) {
@@ -122,6 +105,12 @@ py::object stack(Self<Thread> thread, double timeout) {
   return frames ? frames_to_python(*frames) : py::none();
 }
 
+py::tuple to_strings(const std::vector<std::string>& names) {
+  py::tuple strings(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) strings[i] = names[i];
+  return strings;
+}
+
 py::dict statistics(Self<Thread> thread) {
   const ThreadStatistics now = host::statistics(*thread->core);
   using namespace py::literals;
@@ -130,7 +119,25 @@ py::dict statistics(Self<Thread> thread) {
                   "stops_asked"_a = now.stops_asked,
                   "waiting_for"_a =
                       now.waiting_for.empty() ? py::object(py::none()) : py::object(py::str(now.waiting_for)),
-                  "waiting_seconds"_a = now.waiting_seconds);
+                  "waiting_seconds"_a = now.waiting_seconds, "leaked"_a = to_strings(now.leaked));
+}
+
+// The channel of the option `notify` gets the Python object that `itself` (a weak reference) has by then, and
+// the object stays until somebody has received it.
+void announce(Self<Thread> thread, py::object itself) {
+  auto reference = std::make_shared<Reference>(std::move(itself));
+  const std::weak_ptr<ThreadCore> weak = thread->core;
+  host::announce_as(*thread->core, [reference, weak]() -> Value {
+    if (ending()) return {};
+    try {
+      const GilHold gil;
+      py::object object = call(reference->get(), py::tuple());
+      if (object.is_none()) return {};
+      return host::thread_value(weak.lock(), std::make_shared<Reference>(std::move(object)));
+    } catch (const InterpreterEnding&) {
+      return {};  // nobody is left to be told
+    }
+  });
 }
 
 void on_end(Self<Thread> thread, py::object callback) {
@@ -171,10 +178,68 @@ void report_end(Self<Thread> thread, std::string where) {
   });
 }
 
+// The error of a thread whose last owner was Lua code, or Python's last handle of one.
+void report_lost(ThreadCore& core, bool dropped) noexcept {
+  if (ending()) return;
+  try {
+    const GilHold gil;
+    const py::error_scope pending;
+    try {
+      const std::string name = "the OSThread '" + host::options(core).name + "', started from Lua";
+      if (dropped) {
+        const std::string text = name +
+                                 ", was dropped while it was running, and is terminated; keep a reference "
+                                 "to it, use osthread.with, or call detach()";
+        if (PyErr_WarnEx(PyExc_ResourceWarning, text.c_str(), 1) != 0)
+          PyErr_Clear();  // it is said below, too
+        write_unraisable(exception_object(host::error(core), {}, "utf-8"), py::str(text));
+      } else {
+        write_unraisable(exception_object(host::error(core), host::error_frames(core), "utf-8"),
+                         py::str(name + ", whose error nobody asked for"));
+      }
+    } catch (py::error_already_set& failure) {
+      failure.discard_as_unraisable("an error about the error of an OSThread");  // short of memory
+    }
+  } catch (const InterpreterEnding&) {
+    return;  // nobody is left to be told
+  }
+}
+
+py::dict own_options(Self<Thread> thread) {
+  using namespace py::literals;
+  const ThreadOptions& options = host::options(*thread->core);
+  constexpr const char* kPolicies[] = {"join", "terminate", "detach"};
+  py::dict own("name"_a = options.name, "on_exit"_a = kPolicies[static_cast<int>(options.on_exit)],
+               "grace"_a = std::chrono::duration<double>(options.grace).count(),
+               "libraries"_a = options.libraries);
+  if (options.time_limit) own["time_limit"] = std::chrono::duration<double>(*options.time_limit).count();
+  if (options.memory_limit != 0) own["memory_limit"] = options.memory_limit;
+  return own;
+}
+
+// Another handle of a thread that Python knows already: it may be the first that owns it.
+void hold(Self<Thread> thread, const ThreadValue& handle) {
+  if (!thread->adopted.is_nil() && !host::is_owner(thread->adopted)) thread->adopted = handle.value;
+}
+
+void detach_adopted(Self<Thread> thread) {
+  if (!host::is_owner(thread->adopted))
+    throw std::logic_error("this OSThread has an owner elsewhere, who alone can detach it");
+  const GilRelease release;
+  host::detach(thread->adopted);
+}
+
+py::list alive() {
+  py::list handles;
+  for (host::Core& core : host::alive())
+    if (!host::forgotten(*core)) handles.append(ThreadValue{host::thread_value(std::move(core))});
+  return handles;
+}
+
 }  // namespace
 
 int Thread::traverse(visitproc visit, void* arg) const {
-  return at_rest ? visit_callables(host::objects_of(*core), visit, arg) : 0;
+  return at_rest ? visit_held(host::objects_of(*core), visit, arg) : 0;
 }
 
 void write_unraisable(const py::object& exception, const py::object& where) {
@@ -182,18 +247,26 @@ void write_unraisable(const py::object& exception, const py::object& where) {
   PyErr_WriteUnraisable(where.ptr());
 }
 
-host::Core thread_core(py::handle object) {
-  if (!py::isinstance<Thread>(object)) return nullptr;
-  const Thread* thread = made<Thread>(object.ptr());
-  return thread ? thread->core : nullptr;
+const Thread* thread_in(py::handle object) {
+  return py::isinstance<Thread>(object) ? made<Thread>(object.ptr()) : nullptr;
 }
 
 void bind_thread(py::module_& module) {
   const auto release = py::call_guard<GilRelease>();
+  host::set_lost_thread_reporter(&report_lost);
+  py::class_<ThreadValue>(module, "ThreadValue", "A handle of a thread that has no OSThread yet.")
+      .def_property_readonly("key", [](const ThreadValue& handle) {
+        return reinterpret_cast<std::uintptr_t>(host::thread_of(handle.value).get());
+      });
   py::class_<Thread>(module, "Thread",
                      "A native thread with a Lua state; osthread.OSThread is its public face.",
                      collectable<Thread>())
       .def(py::init(&make), py::arg("code"), py::arg("chunk_name"), py::arg("args"), py::arg("options"))
+      .def(py::init(&adopt), py::arg("handle"))
+      .def("_hold", &hold, py::arg("handle"))
+      .def("_detach_adopted", &detach_adopted)
+      .def("_is_detached", [](Self<Thread> t) { return host::detached(*t->core); })
+      .def("_own_options", &own_options)
       .def_property_readonly("_key",
                              [](Self<Thread> t) { return reinterpret_cast<std::uintptr_t>(t->core.get()); })
       .def_property_readonly("_name", [](Self<Thread> t) { return host::options(*t->core).name; })
@@ -201,6 +274,9 @@ void bind_thread(py::module_& module) {
       .def_property_readonly("_ident", [](Self<Thread> t) { return host::ident(*t->core); })
       .def_property_readonly("_native_id", [](Self<Thread> t) { return host::native_id(*t->core); })
       .def("_ended", [](Self<Thread> t) { return host::ended(*t->core); })
+      .def("_mailbox",
+           [](Self<Thread> t) { return shared_to_python(host::mailbox(*t->core).to_value(), t->encoding); })
+      .def("_announce", &announce, py::arg("itself"))
       .def("_launch",
            [](Self<Thread> t) {
              t->at_rest = host::options(*t->core).suspended;
@@ -246,6 +322,12 @@ void bind_thread(py::module_& module) {
       .def("_report_end", &report_end, py::arg("where"));
   module.def("write_unraisable", &write_unraisable, py::arg("exception"), py::arg("where"),
              "Gives an exception to sys.unraisablehook.");
+  module.def("current_thread", []() -> py::object {
+    const host::Core core = host::current();
+    if (!core || host::forgotten(*core)) return py::none();
+    return py::cast(ThreadValue{host::thread_value(core)});
+  });
+  module.def("alive_threads", &alive, "Handles of all that run, whoever has started them.");
   module.def("current_key", []() -> py::object {
     const host::Core core = host::current();
     if (!core) return py::none();

@@ -8,9 +8,13 @@
 
 namespace osthread::python {
 
+void bind_async_wait(py::module_& module);
+void bind_channel(py::module_& module);
 void bind_function(py::module_& module);
 void bind_thread(py::module_& module);
+void bind_shared_table(py::module_& module);
 void bind_state(py::module_& module);
+void bind_sync(py::module_& module);
 void bind_process(py::module_& module);
 
 // Of bind_options.cpp: Python has checked the names and types before.

@@ -4,9 +4,11 @@
 
 #include <pybind11/pybind11.h>
 
+#include <exception>
 #include <memory>
 #include <vector>
 
+#include "host.hpp"
 #include "osthread/value.hpp"
 #include "python_function.hpp"
 
@@ -24,12 +26,28 @@ T* made(PyObject* self) noexcept {
   return value.holder_constructed() ? static_cast<T*>(value.value_ptr()) : nullptr;
 }
 
-// Tells the collector of the callables among `objects`, of each of which its one reference is known to be
-// held by the visited object alone.
-inline int visit_callables(const std::vector<Object*>& objects, visitproc visit, void* arg) {
-  for (const Object* object : objects)
+// The Python exception that an error object of Lua's is, if nothing else holds it; or null.
+inline PyObject* exception_in(const Object& object) noexcept {
+  const std::exception_ptr exception = host::exception_of(object);
+  if (!exception) return nullptr;
+  try {
+    std::rethrow_exception(exception);
+  } catch (const PythonError& error) {
+    return error.has_copies() ? nullptr : error.exception().get().ptr();
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+// Tells the collector of the callables and exceptions among `objects`, of each of which its one reference is
+// known to be held by the visited object alone. (An exception's traceback leads to whoever called the state.)
+inline int visit_held(const std::vector<Object*>& objects, visitproc visit, void* arg) {
+  for (const Object* object : objects) {
     if (const auto* function = dynamic_cast<const PythonFunction*>(object))
       Py_VISIT(function->callable().ptr());
+    else
+      Py_VISIT(exception_in(*object));
+  }
   return 0;
 }
 

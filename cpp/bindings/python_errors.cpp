@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "osthread/native_thread.hpp"
+#include "osthread/sync.hpp"
 #include "python_function.hpp"
 #include "python_types.hpp"
 
@@ -53,6 +54,11 @@ const char* stage_name(StopStage stage) {
   return "interrupt";
 }
 
+template <class Stop>
+py::object stop_error(const char* name, const Stop& error, const Encoding& encoding) {
+  return lua_error(name, error, encoding, py::dict(py::arg("stage") = stage_name(error.stage())));
+}
+
 // An exception of Python's own tells where in Lua it came through, as a note (Python 3.11).
 void note_frames(const py::object& exception, const std::vector<Frame>& frames) {
   if (frames.empty() || !py::hasattr(exception, "add_note")) return;
@@ -84,13 +90,13 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
     note_frames(original, frames);
     return original;
   } catch (const Abandoned& error) {
-    return lua_error("Abandoned", error, encoding, py::dict(py::arg("stage") = stage_name(error.stage())));
+    return stop_error("Abandoned", error, encoding);
   } catch (const Killed& error) {
-    return lua_error("Killed", error, encoding, py::dict(py::arg("stage") = stage_name(error.stage())));
+    return stop_error("Killed", error, encoding);
   } catch (const Stopped& error) {
-    return lua_error("Stopped", error, encoding, py::dict(py::arg("stage") = stage_name(error.stage())));
+    return stop_error("Stopped", error, encoding);
   } catch (const LuaTimeout& error) {
-    return lua_error("LuaTimeout", error, encoding);
+    return stop_error("LuaTimeout", error, encoding);
   } catch (const LuaMemoryError& error) {
     return lua_error("LuaMemoryError", error, encoding);
   } catch (const LuaSyntaxError& error) {
@@ -101,6 +107,10 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
   } catch (const ConversionError& error) {
     return types().errors.attr(error.overflow() ? "ConversionOverflowError" : "ConversionError")(
         readable(error.what()), py::arg("path") = readable(error.path()));
+  } catch (const ChannelClosed& error) {
+    return types().errors.attr("ChannelClosed")(readable(error.what()));
+  } catch (const BrokenBarrier& error) {
+    return types().errors.attr("BrokenBarrierError")(readable(error.what()));
   } catch (const ThreadCreationError& error) {
     return builtin(PyExc_RuntimeError, error.what());
   } catch (const std::system_error& error) {

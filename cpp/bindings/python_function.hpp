@@ -16,6 +16,7 @@ class PythonError : public HostException {
   PythonError(std::shared_ptr<Reference> exception, const std::string& text, bool is_stop)
       : HostException(text, is_stop), exception_(std::move(exception)) {}
   const Reference& exception() const noexcept { return *exception_; }
+  bool has_copies() const noexcept { return exception_.use_count() != 1; }
 
  private:
   std::shared_ptr<Reference> exception_;

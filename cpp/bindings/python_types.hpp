@@ -12,6 +12,12 @@ struct Types {
   py::object errors;    // the module of error classes
   py::object function;  // LuaFunction: made from a FunctionValue, which is its `_value`
   py::object thread;    // called with a Thread's key: the OSThread object of it
+  py::object shared;    // called with a class, a key, a Handle and an encoding: the object of it
+  py::object told;      // called with the keys of AsyncWaits that may be over
+  // Of the module _signal, which are no Python code: a signal would be answered in that.
+  py::object getsignal;
+  py::object default_int_handler;
+  py::object interrupted;  // called with what Ctrl-C has raised in a wait of ours; or None
 };
 
 // Never destroyed, as objects of the interpreter may not be after its end.

@@ -10,6 +10,7 @@
 #include "host.hpp"
 #include "python_errors.hpp"
 #include "python_function.hpp"
+#include "python_shared.hpp"
 #include "python_thread.hpp"
 #include "python_types.hpp"
 
@@ -81,7 +82,9 @@ class Builder {
     if (PyList_Check(o) || PyTuple_Check(o) || PyDict_Check(o)) return table(object, at);
     if (py::isinstance(object, types().function))
       return object.attr("_value").cast<const FunctionValue&>().value;
-    if (const host::Core core = thread_core(object)) return host::thread_value(core);
+    if (const Thread* thread = thread_in(object))
+      return thread->adopted.is_nil() ? host::thread_value(thread->core) : thread->adopted;
+    if (Value shared = shared_to_value(object); !shared.is_nil()) return shared;
     if (is_numpy(object)) return numpy(object, at);
     if (PyIndex_Check(o)) {
       const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(o));
@@ -94,7 +97,7 @@ class Builder {
         function = Value::adopt(new PythonFunction(py::reinterpret_borrow<py::object>(object), encoding_));
       return function;
     }
-    refuse(at, "a " + type_name(object) + " can't cross to Lua" + remedy(object));
+    refuse(at, "this " + type_name(object) + " can't cross to Lua" + remedy(object));
   }
 
   std::string_view utf8(py::handle text, std::size_t at) const {
@@ -142,7 +145,7 @@ class Builder {
     if (type_name(object) == "numpy.ndarray" || object.attr("ndim").cast<int>() != 0)
       refuse(at, "an ndarray can't cross to Lua by itself; pass a.tolist(), which copies");
     const py::object scalar = object.attr("item")();
-    if (is_numpy(scalar)) refuse(at, "a " + type_name(object) + " has no Lua form; pass float(x)");
+    if (is_numpy(scalar)) refuse(at, "this " + type_name(object) + " has no Lua form; pass float(x)");
     return convert(scalar, at);
   }
 
@@ -219,7 +222,7 @@ class Builder {
                           " is beyond 2^53, where Lua numbers run together");
       return Value(number);
     }
-    refuse(place, "a " + type_name(key) + " can't be a key in Lua; str, bytes, bool, float and int can");
+    refuse(place, "this " + type_name(key) + " can't be a key in Lua; str, bytes, bool, float and int can");
   }
 
   // A dict whose keys are exactly 1..n is laid out as an array, and marked.
@@ -278,6 +281,13 @@ Values to_values(const py::tuple& objects, const char* place, const Encoding& en
 }
 
 Value to_value(py::handle object, const std::string& place, const Encoding& encoding) {
+  PyObject* const o = object.ptr();
+  if (PyFloat_CheckExact(o)) return Value(PyFloat_AS_DOUBLE(o));
+  if (PyLong_CheckExact(o)) {
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(o, &overflow);
+    if (overflow == 0) return Value(number);
+  }
   return Builder(encoding).root(object, place);
 }
 

@@ -6,6 +6,8 @@
 #include "host.hpp"
 #include "python_errors.hpp"
 #include "python_function.hpp"
+#include "python_shared.hpp"
+#include "python_thread.hpp"
 #include "python_types.hpp"
 #include "python_value.hpp"
 
@@ -92,10 +94,10 @@ class Unbuilder {
   py::object object(const Value& value, std::size_t parent) {
     if (const auto* function = dynamic_cast<const PythonFunction*>(value.object()))
       return py::reinterpret_borrow<py::object>(function->callable());
-    if (const host::Core core = host::thread_of(value))
-      return types().thread(reinterpret_cast<std::uintptr_t>(core.get()));
+    if (host::thread_of(value)) return types().thread(ThreadValue{value});
     if (const std::exception_ptr exception = host::exception_of(value))
       return exception_object(exception, {}, encoding_);
+    if (value.object()->lua_class()) return shared_to_python(value, encoding_);
     throw ConversionError(path(parent), value.object()->describe() + " has no form in Python");
   }
 

@@ -1,11 +1,13 @@
 #include "builtins.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 
 #include "fork.hpp"
 #include "lua_value.hpp"
+#include "luv.hpp"
 #include "registry_slots.hpp"
 #include "run.hpp"
 #include "shared_object.hpp"
@@ -136,6 +138,7 @@ int os_exit(lua_State* L) {
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kExitValue);
   Run* run = own_run(L);
   if (!run || run->finalizing()) return luaL_error(L, "os.exit: no chunk of this state is running");
+  if (run->aside()) return luaL_error(L, "os.exit: not in a profiler's callback");
   run->exit(L);
 }
 
@@ -147,6 +150,16 @@ int set_hook(lua_State* L) {
   lua_call(L, count, LUA_MULTRET);
   Run::attend();
   return lua_gettop(L);
+}
+
+// For what a kill leaves behind. No memory: it is not told.
+void note_c_module(Vm& vm, const char* name) noexcept {
+  try {
+    auto& names = vm.c_modules;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
 }
 
 // Upvalues: the stock loader (or package.loadlib), the package table, whether only the root of the name names
@@ -174,11 +187,20 @@ int load_c_module(lua_State* L) {
     }
     if (*reason) return luaL_error(L, "the C module '%s' can't be loaded: %s", name, reason);
   }
-  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, 1);  // below the call, so that it lives as long
   lua_insert(L, 1);
-  const Run::Open open;
-  lua_call(L, count, LUA_MULTRET);
-  return lua_gettop(L);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 2);
+  {
+    const Run::Open open;
+    lua_call(L, count, LUA_MULTRET);
+  }
+  if (lua_iscfunction(L, 2)) {
+    Vm& vm = Vm::of(L);
+    note_c_module(vm, name);
+    if (luv::adopt(L, 2)) vm.shared = true;
+  }
+  return lua_gettop(L) - 1;
 }
 
 void wrap_loader(lua_State* L, int loaders, int index, bool root) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdio>
+#include <vector>
 
 #include "open_files.hpp"
 
@@ -20,6 +21,8 @@ int run(const char* command) noexcept;
 std::FILE* open(const char* command, const char* mode) noexcept;
 int close(std::FILE* file) noexcept;
 
+// Ends commands that close() may still ask the status of: each has a moment to end by itself.
+void stop(const std::vector<Command>& commands) noexcept;
 // Ends a command whose status nobody wants.
 void end_now(const Command& command) noexcept;
 // Takes those that have ended so off the system's table; whether there are more, to be looked after again.

@@ -1,12 +1,15 @@
 #include "commands.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio_ext.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -142,6 +145,25 @@ int close(std::FILE* file) noexcept {
   if (removed.command) return wait(*removed.command);
   errno = ECHILD;
   return -1;
+}
+
+void stop(const std::vector<Command>& commands) noexcept {
+  for (const Command& command : commands) {
+    send(command, SIGTERM);
+    send(command, SIGCONT);
+  }
+  const Clock::time_point last = Clock::now() + kCourtesy;
+  for (const Command& command : commands) {
+    // Before Linux 5.3 there is no way to wait for an end with a time limit that leaves the status.
+    const auto descriptor = static_cast<int>(::syscall(SYS_pidfd_open, command.process, 0));
+    if (descriptor >= 0) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(last - Clock::now()).count();
+      pollfd ended{descriptor, POLLIN, 0};
+      ::poll(&ended, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+      ::close(descriptor);
+    }
+    send(command, SIGKILL);  // its group may go on without it
+  }
 }
 
 bool look_after_ended() {

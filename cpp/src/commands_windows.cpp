@@ -207,6 +207,10 @@ int close(std::FILE* file) noexcept {
   return -1;
 }
 
+void stop(const std::vector<Command>& commands) noexcept {
+  for (const Command& command : commands) end(running(command));
+}
+
 void end_now(const Command& command) noexcept {
   end(running(command));
   forget(command);

@@ -22,6 +22,7 @@ LuaSyntaxError::LuaSyntaxError(const LuaSyntaxError&) = default;
 LuaMemoryError::~LuaMemoryError() = default;
 LuaMemoryError::LuaMemoryError(const LuaMemoryError&) = default;
 
+LuaTimeout::LuaTimeout(ErrorDetails details, StopStage stage) : LuaError(std::move(details)), stage_(stage) {}
 LuaTimeout::~LuaTimeout() = default;
 LuaTimeout::LuaTimeout(const LuaTimeout&) = default;
 
@@ -47,6 +48,9 @@ HostException::HostException(const HostException&) = default;
 
 WaitTimeout::~WaitTimeout() = default;
 WaitTimeout::WaitTimeout(const WaitTimeout&) = default;
+
+ChannelClosed::~ChannelClosed() = default;
+ChannelClosed::ChannelClosed(const ChannelClosed&) = default;
 
 std::string format_traceback(const std::vector<Frame>& frames) {
   if (frames.empty()) return {};

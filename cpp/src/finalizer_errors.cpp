@@ -23,6 +23,10 @@ bool is_stop(lua_State* L) {
   return stop;
 }
 
+constexpr char kFinalizer[] = "a finalizer";
+constexpr char kProfiler[] = "a profiler's callback";
+
+template <const char* source>
 Values report(lua_State* L) {
   const auto* host = dynamic_cast<const HostError*>(object_at(L, 1));
   if (host && host->is_stop()) return {};
@@ -41,14 +45,14 @@ Values report(lua_State* L) {
                                                .value = std::make_shared<const Value>(message),
                                                .thread = {}}));
   const FinalizerErrorReporter report_error = reporter.load(std::memory_order_acquire);
-  if (!report_error || !report_error(error))
-    std::fprintf(stderr, "ERROR in finalizer: %s\n", message.c_str());
+  if (!report_error || !report_error(error, source))
+    std::fprintf(stderr, "ERROR in %s: %s\n", source, message.c_str());
   return {};
 }
 
 int on_error(lua_State* L) {
   lua_settop(L, 1);
-  return is_stop(L) ? 0 : guarded(L, report);
+  return is_stop(L) ? 0 : guarded(L, report<kFinalizer>);
 }
 
 }  // namespace
@@ -56,6 +60,12 @@ int on_error(lua_State* L) {
 int install_finalizer_errors(lua_State* L) {
   osthread_on_finalizer_error(L, on_error);
   return 0;
+}
+
+int report_profiler_error(lua_State* L) {
+  lua_insert(L, 1);
+  lua_settop(L, 1);
+  return is_stop(L) ? 0 : guarded(L, report<kProfiler>);
 }
 
 void set_finalizer_error_reporter(FinalizerErrorReporter report_error) noexcept {

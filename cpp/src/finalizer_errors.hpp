@@ -14,7 +14,11 @@ namespace osthread {
 // false. A stop is no error.
 int install_finalizer_errors(lua_State* L);
 
-using FinalizerErrorReporter = bool (*)(const std::exception_ptr& error) noexcept;
+// The same for the error on top of the stack, which a profiler's callback has raised. May raise.
+int report_profiler_error(lua_State* L);
+
+// `source`: "a finalizer" or "a profiler's callback".
+using FinalizerErrorReporter = bool (*)(const std::exception_ptr& error, const char* source) noexcept;
 void set_finalizer_error_reporter(FinalizerErrorReporter reporter) noexcept;
 
 }  // namespace osthread

@@ -4,7 +4,9 @@
 
 #include "deadline.hpp"
 #include "finalizer_errors.hpp"
+#include "leaks.hpp"
 #include "lua_value.hpp"
+#include "owned_threads.hpp"
 #include "prepared_states.hpp"
 #include "registry.hpp"
 #include "run.hpp"
@@ -40,6 +42,7 @@ void discard(ThreadCore& core) noexcept { core.discard(); }
 bool request_stop(ThreadCore& core) noexcept { return core.request_stop(); }
 bool interrupt(ThreadCore& core) { return core.interrupt(); }
 bool kill(ThreadCore& core) { return core.kill(); }
+const char* no_kill_because() noexcept { return Stop::no_kill_because(); }
 bool pause(ThreadCore& core) noexcept { return core.pause(); }
 bool resume(ThreadCore& core) noexcept { return core.resume(); }
 Status terminate(ThreadCore& core, std::chrono::nanoseconds grace, const std::function<bool()>& look) {
@@ -49,6 +52,7 @@ void terminate_later(ThreadCore& core) { core.terminate_later(); }
 
 Status status(const ThreadCore& core) noexcept { return core.status(); }
 bool ended(const ThreadCore& core) noexcept { return core.ended(); }
+bool settled(const ThreadCore& core) noexcept { return core.settled(); }
 const ThreadOptions& options(const ThreadCore& core) noexcept { return core.options(); }
 std::uintptr_t ident(const ThreadCore& core) noexcept { return core.ident(); }
 std::uint64_t native_id(const ThreadCore& core) noexcept { return core.native_id(); }
@@ -67,7 +71,11 @@ Core current() {
   return core ? core->shared_from_this() : nullptr;
 }
 
-Value thread_value(Core core) { return osthread::thread_value(std::move(core)); }
+Value thread_value(Core core, std::shared_ptr<void> keep) {
+  return osthread::thread_value(std::move(core), std::move(keep));
+}
+Channel mailbox(ThreadCore& core) { return core.mailbox(); }
+void announce_as(ThreadCore& core, std::function<Value()> make) { core.announce_as(std::move(make)); }
 
 Core thread_of(const Value& value) {
   if (value.type() != Value::Type::object) return nullptr;
@@ -75,13 +83,33 @@ Core thread_of(const Value& value) {
   return handle ? handle->core() : nullptr;
 }
 
+bool is_owner(const Value& thread) {
+  return thread.type() == Value::Type::object &&
+         dynamic_cast<OwningThreadHandle*>(thread.object()) != nullptr;
+}
+void detach(const Value& owner) noexcept { static_cast<OwningThreadHandle*>(owner.object())->detach(); }
+void note_dropped(const Value& owner) noexcept {
+  static_cast<OwningThreadHandle*>(owner.object())->note_dropped();
+}
+bool forgotten(const ThreadCore& core) noexcept { return core.forgotten(); }
+bool detached(const ThreadCore& core) noexcept { return core.detached(); }
+void note_fetched(ThreadCore& core) noexcept { core.note_fetched(); }
+void set_lost_thread_reporter(void (*reporter)(ThreadCore& core, bool dropped) noexcept) noexcept {
+  osthread::set_lost_thread_reporter(reporter);
+}
+std::vector<Core> alive() { return registry::alive(); }
+
 std::exception_ptr exception_of(const Value& value) {
-  if (value.type() != Value::Type::object) return nullptr;
-  const auto* error = dynamic_cast<const HostError*>(value.object());
+  return value.type() == Value::Type::object ? exception_of(*value.object()) : nullptr;
+}
+
+std::exception_ptr exception_of(const Object& object) {
+  const auto* error = dynamic_cast<const HostError*>(&object);
   return error ? error->exception() : nullptr;
 }
 
 void note_signal() noexcept { Run::note_host_signal(); }
+void let_signals_kill(bool allowed) noexcept { Run::let_signals_kill(allowed); }
 namespace {
 
 std::atomic<bool (*)()> signal_check{nullptr};
@@ -99,6 +127,11 @@ void interrupt_here() noexcept {
   if (Run* run = Run::current()) ask_to_stop(run->stop().shared_from_this());
 }
 
+std::size_t memory_limit_here() noexcept {
+  const Run* run = Run::current();
+  return run ? run->vm().quota().limit() : 0;
+}
+
 void set_signal_check(bool (*check)()) noexcept {
   signal_check.store(check, std::memory_order_release);
   Run::set_host_check(&check_and_interrupt);
@@ -106,8 +139,14 @@ void set_signal_check(bool (*check)()) noexcept {
 
 void set_thread_end(void (*end)() noexcept) noexcept { registry::set_native_end(end); }
 
-void set_finalizer_error_reporter(bool (*reporter)(const std::exception_ptr& error) noexcept) noexcept {
+void set_finalizer_error_reporter(bool (*reporter)(const std::exception_ptr& error,
+                                                   const char* source) noexcept) noexcept {
   osthread::set_finalizer_error_reporter(reporter);
+}
+
+void set_leak_reporter(void (*reporter)(const std::string& thread, const std::vector<std::string>& modules,
+                                        bool kept) noexcept) noexcept {
+  osthread::set_leak_reporter(reporter);
 }
 
 bool wait_until_quiet(Clock::time_point deadline) noexcept { return registry::wait_until_quiet(deadline); }

@@ -8,9 +8,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 
+#include "osthread/channel.hpp"
 #include "osthread/lua_state.hpp"
 #include "osthread/osthread.hpp"
+#include "osthread/sync.hpp"
 #include "waiter.hpp"
 
 namespace osthread::host {
@@ -33,6 +36,7 @@ OSTHREAD_EXPORT void discard(ThreadCore& core) noexcept;
 OSTHREAD_EXPORT bool request_stop(ThreadCore& core) noexcept;
 OSTHREAD_EXPORT bool interrupt(ThreadCore& core);
 OSTHREAD_EXPORT bool kill(ThreadCore& core);
+OSTHREAD_EXPORT const char* no_kill_because() noexcept;  // for an error's text; null: kill() can be had
 OSTHREAD_EXPORT bool pause(ThreadCore& core) noexcept;
 OSTHREAD_EXPORT bool resume(ThreadCore& core) noexcept;
 OSTHREAD_EXPORT bool held(const ThreadCore& core) noexcept;
@@ -45,6 +49,7 @@ OSTHREAD_EXPORT void terminate_later(ThreadCore& core);
 
 OSTHREAD_EXPORT Status status(const ThreadCore& core) noexcept;
 OSTHREAD_EXPORT bool ended(const ThreadCore& core) noexcept;
+OSTHREAD_EXPORT bool settled(const ThreadCore& core) noexcept;
 OSTHREAD_EXPORT const ThreadOptions& options(const ThreadCore& core) noexcept;
 OSTHREAD_EXPORT std::uintptr_t ident(const ThreadCore& core) noexcept;
 OSTHREAD_EXPORT std::uint64_t native_id(const ThreadCore& core) noexcept;
@@ -63,30 +68,119 @@ OSTHREAD_EXPORT const std::vector<Frame>& error_frames(const ThreadCore& core);
 
 // The thread that runs the calling code; null outside of any.
 OSTHREAD_EXPORT Core current();
-OSTHREAD_EXPORT Value thread_value(Core core);
+// `keep` lives as long as the value.
+OSTHREAD_EXPORT Value thread_value(Core core, std::shared_ptr<void> keep = nullptr);
+OSTHREAD_EXPORT Channel mailbox(ThreadCore& core);
+// As ThreadCore::announce_as.
+OSTHREAD_EXPORT void announce_as(ThreadCore& core, std::function<Value()> make);
 OSTHREAD_EXPORT Core thread_of(const Value& value);  // null: it is none
+// Of a thread that Lua code has started: a handle of it is one of its owners (owned_threads.hpp).
+OSTHREAD_EXPORT bool is_owner(const Value& thread);
+OSTHREAD_EXPORT void detach(const Value& owner) noexcept;
+OSTHREAD_EXPORT void note_dropped(const Value& owner) noexcept;
+// Whether its owner in C++ or the host has gone: nobody asks for its results any more.
+OSTHREAD_EXPORT bool forgotten(const ThreadCore& core) noexcept;
+OSTHREAD_EXPORT bool detached(const ThreadCore& core) noexcept;
+// Somebody knows of its error, so that nobody else has to hear of it.
+OSTHREAD_EXPORT void note_fetched(ThreadCore& core) noexcept;
+// What is told of the error of a thread of which the last owner is gone; `dropped`: it was running then.
+OSTHREAD_EXPORT void set_lost_thread_reporter(void (*reporter)(ThreadCore& core,
+                                                               bool dropped) noexcept) noexcept;
+OSTHREAD_EXPORT std::vector<Core> alive();
 // Whether a value is an error of the host on its way through Lua, and which.
 OSTHREAD_EXPORT std::exception_ptr exception_of(const Value& value);
+OSTHREAD_EXPORT std::exception_ptr exception_of(const Object& object);
 
 // What the host's garbage collector has to see: the objects of the host that this state, and nobody else,
 // holds. For a state that no thread uses. Nothing with a LuaJIT of the system.
 OSTHREAD_EXPORT std::vector<Object*> objects_of(const LuaState& state);
 OSTHREAD_EXPORT std::vector<Object*> objects_of(const ThreadCore& core);  // one that was never started
 
+// Channels, in waits that a signal of the host cuts short; Wait::stopped as above. What `over` means is in
+// the outcome: closed, refused (it is no number), or done, and then the value was taken over, or filled.
+enum class Passed { done, closed, refused };
+OSTHREAD_EXPORT Wait send(const Channel& channel, Value& value, Passed& passed,
+                          std::optional<Clock::time_point> deadline);
+OSTHREAD_EXPORT Wait receive(const Channel& channel, Value& value, Passed& passed,
+                             std::optional<Clock::time_point> deadline, bool numbers_only = false);
+OSTHREAD_EXPORT Wait select(std::span<const Channel> channels, Value& value, std::size_t& at, Passed& passed,
+                            std::optional<Clock::time_point> deadline);
+// Without waiting: nothing if it would have to.
+OSTHREAD_EXPORT std::optional<Passed> try_send(const Channel& channel, Value& value);
+// The first of the values that there is room for; `sent`: how many.
+OSTHREAD_EXPORT std::optional<Passed> try_send_some(const Channel& channel, std::span<Value> values,
+                                                    std::size_t& sent);
+OSTHREAD_EXPORT std::optional<Passed> try_receive(const Channel& channel, Value& value,
+                                                  bool numbers_only = false);
+OSTHREAD_EXPORT std::optional<Passed> try_select(std::span<const Channel> channels, Value& value,
+                                                 std::size_t& at);
+
+// A wait at channels that no thread sleeps in, but a task of an event loop: in line with those that do, from
+// its making until it leaves. The waiting itself is the host's, as wait_list.hpp has it: what it looks at are
+// the try_* above, and it is woken by what set_async_report() was given, which hears of its key.
+class OSTHREAD_EXPORT AsyncWait {
+ public:
+  enum class For { value, room };
+  AsyncWait(std::uint64_t key, std::vector<Channel> channels, For what);
+  ~AsyncWait();
+  AsyncWait(const AsyncWait&) = delete;
+  AsyncWait& operator=(const AsyncWait&) = delete;
+  bool again() noexcept;
+  // `used`: which of the channels gave it what it waited for. What it was told and has not used, others are
+  // told. Only the first time.
+  void leave(std::optional<std::size_t> used) noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+// It is called on a thread of the library's, with the keys of waits that may be over, and may take its time.
+OSTHREAD_EXPORT void set_async_report(void (*report)(std::span<const std::uint64_t> keys) noexcept) noexcept;
+
+// Sync objects, in the same way.
+OSTHREAD_EXPORT Wait acquire(const Lock& lock, std::optional<Clock::time_point> deadline);
+OSTHREAD_EXPORT Wait acquire(const Semaphore& semaphore, std::optional<Clock::time_point> deadline);
+OSTHREAD_EXPORT Wait wait(const Event& event, std::optional<Clock::time_point> deadline);
+
+// One thread at a barrier. Whoever destroys it before all have come breaks the barrier.
+class OSTHREAD_EXPORT BarrierArrival {
+ public:
+  explicit BarrierArrival(const Barrier& barrier);
+  ~BarrierArrival();
+  BarrierArrival(const BarrierArrival&) = delete;
+  BarrierArrival& operator=(const BarrierArrival&) = delete;
+  Wait wait(std::optional<Clock::time_point> deadline);  // may be called again
+  std::optional<std::size_t> leave();                    // once; none: the barrier is broken
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 // The host has a signal to look at (Ctrl-C): if this thread is in Lua code, `check` is called there, soon,
 // and says whether that code is to be interrupted. note_signal() is async-signal-safe.
 OSTHREAD_EXPORT void note_signal() noexcept;
+// As Run::let_signals_kill.
+OSTHREAD_EXPORT void let_signals_kill(bool allowed) noexcept;
 OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
 // Interrupts the Lua code that called the calling code, if any.
 OSTHREAD_EXPORT void interrupt_here() noexcept;
+// The memory_limit of the state whose Lua code called the calling code; 0: none.
+OSTHREAD_EXPORT std::size_t memory_limit_here() noexcept;
 
 // Called by each thread of ours as the last thing, before it counts as gone.
 OSTHREAD_EXPORT void set_thread_end(void (*end)() noexcept) noexcept;
 
 // What is told of the errors of finalizers, on the threads they run on. It says whether it could do something
 // with it: otherwise they go to stderr.
-OSTHREAD_EXPORT void set_finalizer_error_reporter(
-    bool (*reporter)(const std::exception_ptr& error) noexcept) noexcept;
+OSTHREAD_EXPORT void set_finalizer_error_reporter(bool (*reporter)(const std::exception_ptr& error,
+                                                                   const char* source) noexcept) noexcept;
+
+// What is told of C modules whose state was left for good: on the thread that was in it (its name; empty: a
+// LuaState's). `kept`: the state's memory is lost as well.
+OSTHREAD_EXPORT void set_leak_reporter(void (*reporter)(const std::string& thread,
+                                                        const std::vector<std::string>& modules,
+                                                        bool kept) noexcept) noexcept;
 
 // Around what must not be interrupted at the process's end: whether every native thread of ours has gone by
 // then.

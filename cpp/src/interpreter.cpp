@@ -15,12 +15,6 @@
 namespace osthread {
 namespace {
 
-Libraries libraries_of(const std::vector<std::string>& names) {
-  if (names.size() == 1 && names[0] == "all") return Libraries::all();
-  if (names.size() == 1 && names[0] == "safe") return Libraries::safe();
-  return Libraries::named(names);
-}
-
 // Everything of the options that has to be done in the state.
 struct Preparation {
   const StateOptions* options;
@@ -105,9 +99,11 @@ int select_body(lua_State* L) {
 
 }  // namespace
 
-Interpreter::Interpreter(StateOptions options, std::string name)
+Interpreter::Interpreter(StateOptions options, std::string name, std::shared_ptr<ThreadBudget> budget)
     : options_(std::move(options)), name_(std::move(name)) {
-  const Libraries libraries = libraries_of(options_.libraries);
+  interrupt::require_choice();
+  const Libraries libraries = Libraries::of(options_.libraries);
+  if (libraries.is_safe() && !options_.max_threads) options_.max_threads = 0;
   if (options_.memory_limit != 0 && options_.memory_limit < MemoryQuota::kFloor)
     throw std::invalid_argument("memory_limit: " + std::to_string(options_.memory_limit) +
                                 " bytes are too few to run anything; at least 65536 are needed");
@@ -116,6 +112,10 @@ Interpreter::Interpreter(StateOptions options, std::string name)
   if (options_.grace.count() < 0) throw std::invalid_argument("grace is negative");
   vm_ = prepared_states::take();
   vm_->output = &options_.output;
+  vm_->options = &options_;
+  vm_->thread_budget = options_.max_threads
+                           ? std::make_shared<ThreadBudget>(*options_.max_threads, std::move(budget))
+                           : std::move(budget);
   vm_->restrict(libraries);
   if (!options_.jit) vm_->set_jit(false);
   const bool limited = !libraries.is_all() && !libraries.has(Libraries::kPackage);
@@ -270,6 +270,9 @@ void Interpreter::compile(const Code& code) {
   if (looks_like_path(code.source()))
     message += " (a string is Lua source, never a file name: pass a pathlib.Path to run the file '" +
                code.source() + "')";
+  // What it stumbled over stands in quotes at the end, unless it is a NUL byte.
+  if (code.source().find('\0') != std::string::npos && !message.ends_with('\''))
+    message += " (the code holds a NUL byte)";
   ErrorDetails details{
       .message = message, .frames = {}, .value = std::make_shared<const Value>(message), .thread = name_};
   const std::string chunk = code.chunk_name().empty() ? code.source().substr(0, code.source().find('\n'))

@@ -22,14 +22,16 @@ enum class Ending { finished, failed, stopped, killed };
 struct Outcome {
   Ending ending = Ending::finished;
   Values results;
-  std::exception_ptr error;   // what result() throws; null if finished
-  std::vector<Frame> frames;  // of a host's exception, which has no place for them itself
+  std::exception_ptr error;         // what result() throws; null if finished
+  std::vector<Frame> frames;        // of a host's exception, which has no place for them itself
+  std::vector<std::string> leaked;  // the C modules of a state that was left for good
 };
 
 class Interpreter {
  public:
-  // Throws std::invalid_argument (options), LuaMemoryError, LuaSyntaxError (of a module).
-  Interpreter(StateOptions options, std::string name);
+  // `budget`: what the threads that its code starts count towards, beside its own. Throws
+  // std::invalid_argument (options, OSTHREAD_SIGNAL), LuaMemoryError, LuaSyntaxError (of a module).
+  Interpreter(StateOptions options, std::string name, std::shared_ptr<ThreadBudget> budget = nullptr);
   ~Interpreter();
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
@@ -42,6 +44,9 @@ class Interpreter {
   void select(std::string_view name);
   // Runs it. `stop` is open and bound to this thread. Throws only what means that nothing ran.
   Outcome run(const Values& args, Stop& stop);
+
+  // How it ended, for something else than Lua code that was stopped on its thread.
+  Outcome stopped(const Stop& stop) const;
 
   // Around a LuaState's calls: collects garbage if the memory limit was met or is near, so that the next call
   // has room. An outcome: it came to its end there (left() below).
@@ -56,6 +61,7 @@ class Interpreter {
 
   // Whether a run has been left for good: then there is no state any more. How, if it was none of run()'s.
   bool left() const noexcept { return vm_->discarded(); }
+  const char* left_because() const noexcept { return left_because_; }  // ": kill() ended it"
   std::optional<Outcome> take_left() noexcept { return std::exchange(left_, std::nullopt); }
 
   Value global(const std::string& name);
@@ -76,6 +82,7 @@ class Interpreter {
   int line_of_error(const std::string& source);
   static Cause cause_of(const Run& run);
   std::exception_ptr stopped_error(const Cause& cause, std::vector<Frame> frames) const;
+  std::exception_ptr killed_error() const;
 
   StateOptions options_;
   const std::string name_;
@@ -83,6 +90,7 @@ class Interpreter {
   bool expression_ = false;
   Stop* stop_ = nullptr;
   std::optional<Outcome> left_;
+  const char* left_because_ = "";
 };
 
 }  // namespace osthread

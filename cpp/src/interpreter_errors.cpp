@@ -6,6 +6,7 @@
 #include "chunk.hpp"
 #include "commands.hpp"
 #include "interpreter.hpp"
+#include "leaks.hpp"
 #include "lua_object.hpp"
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
@@ -35,14 +36,39 @@ void look_after_commands() noexcept {
   }
 }
 
+const char* reason_of(const Run& run) noexcept {
+  const bool outer = run.left_for_outer();
+  switch (run.left()) {
+    case Run::Left::by_overflow:
+      return ": its C stack overflowed";
+    case Run::Left::by_limit:
+      return outer ? ": only a kill could enforce the time limit of the code that had called it"
+                   : ": only a kill could enforce its time limit";
+    case Run::Left::by_host:
+      return ": Ctrl-C ended it";
+    case Run::Left::by_kill:
+      return outer ? ": kill() ended the code that had called it" : ": kill() ended it";
+    case Run::Left::no:
+      break;
+  }
+  return "";
+}
+
 }  // namespace
 
 // The run has left the VM, from wherever it was.
 Outcome Interpreter::leave(const Run& run) {
   vm_->error_frames = nullptr;
-  vm_->discard();  // first: what follows may throw
+  left_because_ = reason_of(run);
+  // First: what follows may throw.
+  if (vm_->shared)
+    vm_->keep();
+  else
+    vm_->discard();
   look_after_commands();
   Outcome outcome;
+  outcome.leaked.swap(vm_->c_modules);
+  if (!outcome.leaked.empty()) report_leak(name_, outcome.leaked, vm_->shared);
   switch (run.left()) {
     case Run::Left::by_overflow:
       outcome.ending = Ending::failed;
@@ -58,10 +84,28 @@ Outcome Interpreter::leave(const Run& run) {
       break;
     default:
       outcome.ending = Ending::killed;
-      outcome.error = std::make_exception_ptr(
-          Killed({.message = "killed", .frames = {}, .value = nullptr, .thread = name_}, StopStage::kill));
+      outcome.error = killed_error();
   }
   return outcome;
+}
+
+Outcome Interpreter::stopped(const Stop& stop) const {
+  Outcome outcome;
+  if (stop.leave() == Leave::killed) {
+    outcome.ending = Ending::killed;
+    outcome.error = killed_error();
+    return outcome;
+  }
+  const bool asked = stop.reason() != StopReason::none;
+  outcome.ending = Ending::stopped;
+  outcome.error =
+      stopped_error({stop.reason(), asked ? StopStage::interrupt : StopStage::request, stop.limit()}, {});
+  return outcome;
+}
+
+std::exception_ptr Interpreter::killed_error() const {
+  return std::make_exception_ptr(
+      Killed({.message = "killed", .frames = {}, .value = nullptr, .thread = name_}, StopStage::kill));
 }
 
 Interpreter::Cause Interpreter::cause_of(const Run& run) {
@@ -76,7 +120,7 @@ std::exception_ptr Interpreter::stopped_error(const Cause& cause, std::vector<Fr
     std::snprintf(text, sizeof text, "time limit of %g s exceeded",
                   std::chrono::duration<double>(cause.limit).count());
     details.message = text;
-    return std::make_exception_ptr(LuaTimeout(std::move(details)));
+    return std::make_exception_ptr(LuaTimeout(std::move(details), cause.stage));
   }
   details.message =
       cause.stage == StopStage::request ? "stopped by request_stop()" : "stopped by interrupt()";
@@ -150,9 +194,17 @@ std::exception_ptr Interpreter::error_of(int status, Run& run, Outcome& outcome)
   }
   lua_settop(L, index);
   const bool memory = vm_->is_memory_error(status, details.message);
+  // Where memory is full, the raising itself needs some: for the hook's frame, or the message handler. What
+  // was asked for is then how it ended.
+  if (memory && (run.raised() || run.stopped_by_request() || run.interrupted())) {
+    outcome.ending = Ending::stopped;
+    const StopReason asked = run.stop().reason();
+    if (run.raised() || asked == StopReason::none) return stopped_error(cause_of(run), outcome.frames);
+    return stopped_error({asked, StopStage::interrupt, run.stop().limit()}, outcome.frames);
+  }
   std::exception_ptr error =
       memory ? std::make_exception_ptr(LuaMemoryError(details)) : std::make_exception_ptr(LuaError(details));
-  if (!run.raised() || memory) return error;
+  if (!run.raised()) return error;
   LuaError with_context(std::move(details));
   try {
     std::rethrow_exception(stopped_error(cause_of(run), {}));

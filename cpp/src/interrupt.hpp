@@ -37,6 +37,10 @@ int signal_number() noexcept;
 // late, std::invalid_argument if it is none that can be had.
 void set_signal(int number);
 
+// std::invalid_argument if the environment's OSTHREAD_SIGNAL makes no sense and set_signal() has not made up
+// for it.
+void require_choice();
+
 // Whether poke() reaches code that neither allocates nor waits.
 bool reaches_running_code() noexcept;
 

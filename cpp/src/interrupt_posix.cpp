@@ -35,18 +35,32 @@ bool is_usable(int number) noexcept {
 #endif
 }
 
+// What OSTHREAD_SIGNAL says if that is nothing to choose, cut to what fits, and whether nobody has made up
+// for it yet.
+constinit char misread[32] = "";
+constinit std::atomic<bool> misread_stands{false};
+
 // SIGURG: ignored by default, so a stray one harms nobody, and hardly used (Go's runtime chose it for that,
 // too). The environment is read once, when the library is loaded: later, somebody may be changing it.
 int first_choice() noexcept {
   const char* text = std::getenv("OSTHREAD_SIGNAL");
-  if (!text) return SIGURG;
+  if (!text || *text == '\0') return SIGURG;
   int number = -1;
   const auto [end, error] = std::from_chars(text, text + std::strlen(text), number);
-  const bool good = error == std::errc() && *end == '\0' && (number == 0 || is_usable(number));
-  return good ? number : SIGURG;
+  if (error == std::errc() && *end == '\0' && (number == 0 || is_usable(number))) return number;
+  std::strncpy(misread, text, sizeof misread - 1);
+  misread_stands.store(true, std::memory_order_relaxed);
+  return SIGURG;
 }
 
 std::atomic<int> chosen{first_choice()};
+
+[[noreturn]] void refuse(const std::string& what) {
+  throw std::invalid_argument(what +
+                              ": SIGURG, SIGUSR1, SIGUSR2, SIGWINCH, SIGIO and the real-time signals can, "
+                              "and 0, for none");
+}
+
 std::atomic<bool> taken{false};
 
 void on_signal(int number, siginfo_t* info, void* context);
@@ -106,15 +120,18 @@ int signal_number() noexcept { return chosen.load(std::memory_order_relaxed); }
 bool reaches_running_code() noexcept { return signal_number() != 0; }
 
 void set_signal(int number) {
-  if (number != 0 && !is_usable(number))
-    throw std::invalid_argument(
-        "signal " + std::to_string(number) +
-        " can't be taken: SIGURG, SIGUSR1, SIGUSR2, SIGWINCH, SIGIO and the real-time "
-        "signals can, and 0, for none");
+  if (number != 0 && !is_usable(number)) refuse("signal " + std::to_string(number) + " can't be taken");
   if (taken.load(std::memory_order_relaxed) && number != signal_number())
     throw std::logic_error(
         "the signal is chosen before the first OSThread or LuaState runs: one has been running");
   chosen.store(number, std::memory_order_relaxed);
+  misread_stands.store(false, std::memory_order_relaxed);
+}
+
+void require_choice() {
+  if (misread_stands.load(std::memory_order_relaxed))
+    refuse(std::string("OSTHREAD_SIGNAL=") + misread +
+           " in the environment is not the number of a signal that can be taken");
 }
 
 void let_signals_through() noexcept {

@@ -82,6 +82,8 @@ void set_signal(int number) {
     throw std::invalid_argument("there are no signals on Windows: threads are reached without");
 }
 
+void require_choice() {}
+
 bool reaches_running_code() noexcept { return true; }
 void let_signals_through() noexcept {}
 

@@ -2,16 +2,21 @@
 
 #include <atomic>
 #include <cmath>
-#include <cstring>
 
+#include "blocking.hpp"
 #include "deadline.hpp"
+#include "ffi_library.hpp"
 #include "lua_cdata.hpp"
+#include "lua_channel.hpp"
 #include "lua_object.hpp"
+#include "lua_shared_table.hpp"
+#include "lua_sync.hpp"
+#include "lua_thread.hpp"
 #include "lua_value.hpp"
+#include "lua_wait.hpp"
 #include "registry.hpp"
 #include "registry_slots.hpp"
 #include "run.hpp"
-#include "shared_object.hpp"
 #include "thread_core.hpp"
 #include "thread_handle.hpp"
 #include "vm.hpp"
@@ -21,40 +26,35 @@ namespace osthread {
 namespace embedded {
 extern const char kLuaModule_osthread[];
 extern const std::size_t kLuaModule_osthread_size;
+extern const char kLuaModule_channel[];
+extern const std::size_t kLuaModule_channel_size;
+extern const char kLuaModule_sync[];
+extern const std::size_t kLuaModule_sync_size;
+extern const char kLuaModule_shared_table[];
+extern const std::size_t kLuaModule_shared_table_size;
+extern const char kLuaModule_thread[];
+extern const std::size_t kLuaModule_thread_size;
 }  // namespace embedded
 
 namespace {
 
-void note_waiting(const char* what, Clock::time_point since) noexcept {
-  if (ThreadCore* core = registry::current()) core->note_waiting(what, since);
+Wait sleep_once(Run& run, Clock::time_point deadline) noexcept {
+  return Blocking(run.stop().waiter(), Blocking::Caller::lua, "sleep", nullptr, deadline).until([] {
+    return false;
+  });
 }
 
 int sleep(lua_State* L) {
-  const lua_Number seconds = luaL_checknumber(L, 1);
-  if (!(seconds >= 0)) return luaL_error(L, "sleep: seconds must be 0 or more, not %f", seconds);
-  Run* run = Run::current();
-  if (!run || run->state() != Vm::of(L).state())
-    return luaL_error(L, "sleep: no chunk of this state is running");
-  const double most = 9e9;  // seconds that fit into the clock's nanoseconds
-  const Clock::time_point deadline =
-      deadline_after(std::chrono::nanoseconds(static_cast<std::int64_t>(std::fmin(seconds, most) * 1e9)));
-  if (seconds == 0) {
-    run->check(L, false);
+  luaL_checknumber(L, 1);
+  const Clock::time_point deadline = *deadline_at(L, 1, "sleep");
+  Run& run = own_run(L);
+  if (lua_tonumber(L, 1) == 0) {
+    run.check(L, false);
     return 0;
   }
-  Waiter& waiter = run->stop().waiter();
-  const Clock::time_point begin = Clock::now();
   for (;;) {
-    run->listen(&waiter);
-    note_waiting("sleep", begin);
-    const Waiter::Ticket ticket = waiter.ticket();
-    const bool due = run->due_now(true);
-    const bool over = !due && run->park(ticket, deadline) == Waiter::Outcome::timed_out;
-    note_waiting(nullptr, begin);
-    run->listen(nullptr);
-    if (over) return 0;
-    if (due) run->check(L, true);  // it may raise, so nothing is left open here
-    if (run->in_callback() && run->stop_due()) return 0;
+    if (sleep_once(run, deadline) == Wait::timed_out) return 0;
+    if (must_give_up(L, run)) return 0;
   }
 }
 
@@ -93,30 +93,42 @@ int is_stopped(lua_State* L) {
 }
 
 int library_path(lua_State* L) {
-  char path[4096] = "";
-  {
-    const std::string own = shared_object_path();
-    std::strncpy(path, own.c_str(), sizeof path - 1);
-  }
-  lua_pushstring(L, path);
+  push_library_path(L);
   return 1;
 }
 
-// The half that is Lua over FFI, made when a field of it is first asked for: ffi alone takes a third of what
-// an idle state holds. Arguments: the module and the field.
-int complete(lua_State* L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 2);
-  if (luaL_loadbuffer(L, embedded::kLuaModule_osthread, embedded::kLuaModule_osthread_size, "=osthread") != 0)
-    return lua_error(L);
-  lua_pushvalue(L, 1);
-  lua_createtable(L, 0, 6);
-  lua_pushlightuserdata(L, const_cast<Functions*>(&kFunctions));
-  lua_setfield(L, -2, "functions");
-  cdata::push_null(L);
-  lua_setfield(L, -2, "null");
+void push_module(lua_State* L);
+
+// Runs an embedded file of the Lua half with the module and what it needs of the core, which is on top.
+void run_half(lua_State* L, int module, const char* code, std::size_t size, const char* name) {
+  if (luaL_loadbuffer(L, code, size, name) != 0) lua_error(L);
+  lua_insert(L, -2);
+  lua_pushvalue(L, module);
+  lua_insert(L, -2);
+  lua_call(L, 2, 0);
+}
+
+void set_pointer(lua_State* L, const char* name, const void* pointer) {
+  lua_pushlightuserdata(L, const_cast<void*>(pointer));
+  lua_setfield(L, -2, name);
+}
+
+// What every file of the Lua half gets.
+void push_core(lua_State* L) {
+  lua_createtable(L, 0, 8);
   cdata::push_ffi(L);
   lua_setfield(L, -2, "ffi");
+  cdata::push_null(L);
+  lua_setfield(L, -2, "null");
+}
+
+// The half that is Lua over FFI, made when a field of it is first asked for, or when a box of one of its
+// classes is: ffi alone takes a third of what an idle state holds.
+void complete(lua_State* L) {
+  push_module(L);
+  const int module = lua_gettop(L);
+  push_core(L);
+  set_pointer(L, "functions", &kFunctions);
   luaL_findtable(L, LUA_REGISTRYINDEX, "_PRELOAD", 4);
   lua_getfield(L, -1, "ffi");
   const bool has_ffi = !lua_isnil(L, -1);  // whether the code itself may use it
@@ -125,13 +137,46 @@ int complete(lua_State* L) {
     lua_pushcfunction(L, library_path);
     lua_setfield(L, -2, "library_path");
   }
-  lua_call(L, 2, 0);
+  run_half(L, module, embedded::kLuaModule_osthread, embedded::kLuaModule_osthread_size, "=osthread");
+
+  lua_newtable(L);
+  const int classes = lua_gettop(L);
+  const auto run_class_half = [&](void (*push_part)(lua_State*), const char* code, std::size_t size) {
+    push_core(L);
+    push_part(L);
+    lua_pushvalue(L, classes);
+    lua_setfield(L, -2, "classes");
+    lua_pushboolean(L, !Vm::of(L).safe);
+    lua_setfield(L, -2, "constructors");
+    run_half(L, module, code, size, "=osthread");
+  };
+  run_class_half(push_channel_core, embedded::kLuaModule_channel, embedded::kLuaModule_channel_size);
+  run_class_half(push_sync_core, embedded::kLuaModule_sync, embedded::kLuaModule_sync_size);
+  run_class_half(push_shared_table_core, embedded::kLuaModule_shared_table,
+                 embedded::kLuaModule_shared_table_size);
+  run_class_half(push_thread_core, embedded::kLuaModule_thread, embedded::kLuaModule_thread_size);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kClasses);
+
   // Only now: a stop in the middle of it leaves a module that completes itself when it is next asked.
   lua_pushnil(L);
-  lua_setmetatable(L, 1);
+  lua_setmetatable(L, module);
   lua_pushboolean(L, 0);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kNames);  // its functions have names now
+  lua_settop(L, module - 1);
+}
+
+// __index of the module until it is complete. Arguments: the module and the field.
+int complete_and_get(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  complete(L);
   lua_rawget(L, 1);
+  return 1;
+}
+
+int load_classes(lua_State* L) {
+  complete(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kClasses);
   return 1;
 }
 
@@ -144,8 +189,11 @@ int mark(lua_State* L) {
   return 1;
 }
 
-int open_module(lua_State* L) {
-  lua_createtable(L, 0, 12);
+void push_module(lua_State* L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kModule);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 16);
   const std::pair<const char*, lua_CFunction> functions[] = {
       {"sleep", sleep}, {"self", push_self}, {"is_stopped", is_stopped}};
   for (const auto& [name, function] : functions) {
@@ -159,11 +207,17 @@ int open_module(lua_State* L) {
     lua_setfield(L, -2, name);
   }
   lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, complete);
+  lua_pushcfunction(L, complete_and_get);
   lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kModule);
+}
+
+int open_module(lua_State* L) {
+  push_module(L);
   return 1;
 }
 
@@ -173,6 +227,8 @@ int install_module(lua_State* L) {
   luaL_findtable(L, LUA_REGISTRYINDEX, "_PRELOAD", 4);
   lua_pushcfunction(L, open_module);
   lua_setfield(L, -2, "osthread");
+  lua_pushcfunction(L, load_classes);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kClasses);
   return 0;
 }
 

@@ -3,21 +3,23 @@
 #include <memory>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
 
 namespace osthread {
-namespace {
 
-// What a userdata stands for. Linked to the others of its state, so that all are given back when the state
-// goes without running its finalizers. Not in the userdata itself, whose memory a script can have collected
-// without its __gc (debug.setmetatable).
+// What a userdata or a box stands for. Linked to the others of its state, so that all are given back when the
+// state goes without running its finalizers. Not in the userdata itself, whose memory a script can have
+// collected without its __gc (debug.setmetatable).
 struct Handle {
   Object* object;
   Handle* previous;
   Handle* next;
 };
+
+namespace {
 
 void link(Vm& vm, Handle* handle) noexcept {
   auto* first = static_cast<Handle*>(vm.handles);
@@ -93,16 +95,88 @@ int same_object(lua_State* L) {
   return 1;
 }
 
-void push_box(lua_State* L, Object* object) {
-  auto** box = static_cast<Handle**>(lua_newuserdata(L, sizeof(Handle*)));
-  *box = nullptr;  // no count yet: if setting the metatable raised, nothing would give it back
-  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kObject);
-  lua_setmetatable(L, -2);
+// Takes a count of its own. May raise.
+Handle* make_handle(lua_State* L, Object* object) {
   auto* handle = new (std::nothrow) Handle{object, nullptr, nullptr};
   if (!handle) luaL_error(L, "not enough memory");
   object->retain();
   link(Vm::of(L), handle);
-  *box = handle;
+  return handle;
+}
+
+void push_userdata(lua_State* L, Object* object) {
+  auto** box = static_cast<Handle**>(lua_newuserdata(L, sizeof(Handle*)));
+  *box = nullptr;  // no count yet: if setting the metatable raised, nothing would give it back
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kObject);
+  lua_setmetatable(L, -2);
+  *box = make_handle(L, object);
+}
+
+void push_boxes(lua_State* L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kBoxes);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "kv");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kBoxes);
+}
+
+// The class's constructor of boxes. The classes come with the module's Lua half.
+void push_class(lua_State* L, const char* name) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kClasses);
+  if (!lua_istable(L, -1)) {
+    lua_call(L, 0, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot::kClasses);
+  }
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
+}
+
+// A finalized one may still be found when the state ends: its handle is null.
+const Box* box_at(lua_State* L, int index) noexcept {
+  return static_cast<const Box*>(lua_topointer(L, index));
+}
+
+void push_boxed(lua_State* L, Object* object, const char* name) {
+  push_boxes(L);
+  lua_pushlightuserdata(L, object);
+  lua_rawget(L, -2);
+  if (!lua_isnil(L, -1) && box_at(L, -1)->handle) {
+    lua_remove(L, -2);
+    return;
+  }
+  lua_pop(L, 1);
+  push_class(L, name);
+  // From here on, if anything raises, the state's end gives the handle back.
+  Handle* const handle = make_handle(L, object);
+  lua_pushlightuserdata(L, handle);
+  lua_call(L, 1, 1);
+  lua_pushlightuserdata(L, object);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, -4);
+  lua_pushvalue(L, -1);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -4);
+  lua_remove(L, -2);
+}
+
+Object* object_of_cdata(lua_State* L, int index) noexcept {
+  if (index < 0) index += lua_gettop(L) + 1;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kBoxes);
+  if (!lua_istable(L, -1)) {
+    lua_pop(L, 1);
+    return nullptr;
+  }
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  const bool ours = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return ours ? object_in(*box_at(L, index)) : nullptr;
 }
 
 }  // namespace
@@ -125,8 +199,29 @@ int install_objects(lua_State* L) {
 }
 
 void push_object(lua_State* L, Object* object) {
-  push_box(L, object);
+  if (const char* name = object->lua_class()) {
+    push_boxed(L, object, name);
+    return;
+  }
+  push_userdata(L, object);
   if (dynamic_cast<HostFunction*>(object)) lua_pushcclosure(L, call_object, 1);
+}
+
+void adopt_object(lua_State* L, Object* object) {
+  auto* handle = object ? new (std::nothrow) Handle{object, nullptr, nullptr} : nullptr;
+  if (handle) {
+    link(Vm::of(L), handle);
+    return;
+  }
+  if (object) object->release();
+  luaL_error(L, "not enough memory");
+}
+
+Object* object_in(const Box& box) noexcept { return box.handle ? box.handle->object : nullptr; }
+
+void empty_box(Vm& vm, Box& box) noexcept {
+  if (vm.ending()) return;  // finalizers that run after this one's may use it; the state gives all back
+  if (Handle* const handle = std::exchange(box.handle, nullptr)) drop(vm, handle);
 }
 
 Object* object_at(lua_State* L, int index) noexcept {
@@ -136,6 +231,7 @@ Object* object_at(lua_State* L, int index) noexcept {
     lua_pop(L, 1);
     return object;
   }
+  if (lua_type(L, index) == kCdataType) return object_of_cdata(L, index);
   if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return nullptr;
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kObject);
   const bool ours = lua_rawequal(L, -1, -2);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
 #include "run.hpp"
+#include "table_numbers.h"
 
 namespace osthread {
 namespace {
@@ -149,7 +151,10 @@ class Reader {
       lua_settop(L, index);
     }
     table.array.reserve(lua_objlen(L, index));
-    lua_pushnil(L);
+    if (read_numbers(L, table.array))
+      lua_pushnumber(L, static_cast<lua_Number>(table.array.size()));  // lua_next goes on from there
+    else
+      lua_pushnil(L);
     while (lua_next(L, index)) {
       const auto next = static_cast<lua_Number>(table.array.size() + 1);
       if (lua_type(L, index + 1) == LUA_TNUMBER && lua_tonumber(L, index + 1) == next) {
@@ -162,6 +167,16 @@ class Reader {
       lua_settop(L, index + 1);
     }
     gather_array(table);
+  }
+
+  // The numbers that the table on top begins with, which most big tables are. Whether there were any.
+  static bool read_numbers(lua_State* L, Values& array) {
+    std::array<double, 256> numbers;
+    for (std::size_t count = numbers.size(); count == numbers.size();) {
+      count = osthread_read_numbers(L, array.size() + 1, numbers.data(), numbers.size());
+      array.insert(array.end(), numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+    return !array.empty();
   }
 
   // Elements that Lua kept in the hash part came in any order: those that continue 1..n belong to the array.
@@ -266,7 +281,10 @@ class Reader {
         if (!lua_touserdata(L, index)) return {};
         refuse(path(parent, key), "a light userdata can't cross threads");
       default:
-        if (type == kCdataType) return read_cdata(L, index, parent, key);
+        if (type == kCdataType) {
+          if (Object* object = object_at(L, index)) return share(object);
+          return read_cdata(L, index, parent, key);
+        }
         refuse(path(parent, key), std::string("a ") + lua_typename(L, type) + " can't cross threads");
     }
   }
@@ -326,8 +344,6 @@ class Reader {
   [[noreturn]] static void refuse(const std::string& path, const std::string& reason) {
     throw ConversionError(path, reason);
   }
-
-  static constexpr int kCdataType = 10;  // LuaJIT's own, not in lua.h
 
   Vm& vm_;
   std::size_t taken_ = 0;

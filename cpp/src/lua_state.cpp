@@ -4,9 +4,11 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "commands.hpp"
 #include "fork.hpp"
 #include "host.hpp"
 #include "interpreter.hpp"
+#include "open_files.hpp"
 #include "turn_lock.hpp"
 #include "watchdog.hpp"
 
@@ -96,16 +98,20 @@ class LuaState::Impl {
       Stop& stop = *locks_->stop;
       std::exception_ptr refused;
       std::optional<Outcome> left = interpreter_->relieve(stop);
+      const std::uint64_t files_before = open_files::count();
       try {
         if (!left) {
           select(*interpreter_);
           outcome = interpreter_->run(args, stop);
         }
+        // The handles of what a stopped call has started stay with the state, which would wait for them.
+        if (outcome.ending == Ending::stopped && !interpreter_->left())
+          commands::stop(open_files::commands_since(files_before, interpreter_->vm()));
       } catch (const std::exception&) {
         refused = std::current_exception();
       }
       if (!left) left = after(stop);
-      if (interpreter_->left()) note_left(left ? left->ending : outcome.ending);
+      if (interpreter_->left()) note_left();
       if (left) outcome = std::move(*left);
       if (refused && !outcome.error) std::rethrow_exception(refused);
     }
@@ -162,7 +168,7 @@ class LuaState::Impl {
       refused = std::current_exception();
     }
     const std::optional<Outcome> left = after(*locks_->stop);
-    if (interpreter_->left()) note_left(left ? left->ending : Ending::stopped);
+    if (interpreter_->left()) note_left();
     if (left) std::rethrow_exception(left->error);
     if (refused) std::rethrow_exception(refused);
     return std::move(*result);
@@ -174,14 +180,11 @@ class LuaState::Impl {
   }
 
   // The state has gone: from here on this LuaState is closed.
-  void note_left(Ending ending) noexcept {
+  void note_left() noexcept {
     std::unique_ptr<Interpreter> gone;  // dropped after the lock
     const std::lock_guard lock(locks_->settings);
     gone.swap(interpreter_);
-    closed_because_ = ending == Ending::stopped                ? ": only a kill could enforce its time limit"
-                      : ending == Ending::failed               ? ": its C stack overflowed"
-                      : locks_->stop->leave() == Leave::killed ? ": kill() ended it"
-                                                               : ": Ctrl-C ended it";
+    closed_because_ = gone->left_because();
   }
 
   // Runs the finalizers: what ended them, if they had to be left.

@@ -43,6 +43,8 @@ class HostError final : public Object {
   explicit HostError(std::exception_ptr exception);
   const std::exception_ptr& exception() const noexcept { return exception_; }
   std::string describe() const override { return message_; }
+  // Its message; and of a LuaError, another thread's for one, its value, traceback and thread.
+  Value get(std::string_view name) const override;
   bool is_stop() const noexcept { return is_stop_; }  // a stop, or a time limit, that came through the host
 
  private:

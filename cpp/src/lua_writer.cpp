@@ -1,3 +1,4 @@
+#include <array>
 #include <typeinfo>
 
 #include "frames.hpp"
@@ -8,6 +9,7 @@
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
 #include "run.hpp"
+#include "table_numbers.h"
 
 namespace osthread {
 namespace {
@@ -129,15 +131,31 @@ class Writer {
 
   void fill_table(const TableData& table) {
     const int index = lua_gettop(L_);
-    int i = 0;
-    for (const Value& element : table.array) {
-      push_inside(element);
-      lua_rawseti(L_, index, ++i);
+    for (std::size_t i = write_numbers(table.array); i < table.array.size(); ++i) {
+      push_inside(table.array[i]);
+      lua_rawseti(L_, index, static_cast<int>(i + 1));
     }
     for (const auto& [key, field] : table.fields) {
       push(key);
       push_inside(field);
       lua_rawset(L_, index);
+    }
+  }
+
+  // Those that the array begins with, into the table on top. How many.
+  std::size_t write_numbers(const Values& array) {
+    std::array<double, 256> numbers;
+    std::size_t done = 0;
+    for (;;) {
+      std::size_t count = 0;
+      while (count < numbers.size() && done + count < array.size() &&
+             array[done + count].type() == Value::Type::number) {
+        numbers[count] = array[done + count].number();
+        ++count;
+      }
+      const std::size_t written = osthread_write_numbers(L_, done + 1, numbers.data(), count);
+      done += written;
+      if (written < numbers.size()) return done;
     }
   }
 
@@ -306,6 +324,20 @@ HostError::HostError(std::exception_ptr exception)
   } catch (...) {
     is_stop_ = false;
   }
+}
+
+Value HostError::get(std::string_view name) const {
+  try {
+    std::rethrow_exception(exception_);
+  } catch (const LuaError& error) {
+    if (name == "message") return error.message();
+    if (name == "value") return error.value() ? *error.value() : Value();
+    if (name == "traceback") return error.traceback();
+    if (name == "thread") return error.thread();
+  } catch (const std::exception& error) {
+    if (name == "message") return error.what();
+  }
+  return {};
 }
 
 namespace {

@@ -14,10 +14,12 @@ namespace {
 struct Entry {
   const Vm* owner;
   std::optional<Command> command;
+  std::uint64_t number;
 };
 
 struct Files {
   std::mutex mutex;
+  std::uint64_t count = 0;
   std::unordered_map<std::FILE*, Entry> open;
 };
 
@@ -27,12 +29,32 @@ bool add(std::FILE* file, Vm& owner, std::optional<Command> command) noexcept {
   try {
     auto& files = per_process<Files>();
     const std::lock_guard lock(files.mutex);
-    files.open.insert_or_assign(file, Entry{&owner, command});
+    files.open.insert_or_assign(file, Entry{&owner, command, ++files.count});
     owner.has_files = true;
     return true;
   } catch (const std::exception&) {
     return false;
   }
+}
+
+std::uint64_t count() noexcept {
+  try {
+    auto& files = per_process<Files>();
+    const std::lock_guard lock(files.mutex);
+    return files.count;
+  } catch (const std::bad_alloc&) {
+    return 0;  // none has been noted yet
+  }
+}
+
+std::vector<Command> commands_since(std::uint64_t count, const Vm& owner) {
+  std::vector<Command> commands;
+  if (!owner.has_files) return commands;
+  auto& files = per_process<Files>();
+  const std::lock_guard lock(files.mutex);
+  for (const auto& [file, entry] : files.open)
+    if (entry.owner == &owner && entry.number > count && entry.command) commands.push_back(*entry.command);
+  return commands;
 }
 
 Removed remove(std::FILE* file) noexcept {

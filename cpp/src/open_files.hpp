@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <optional>
+#include <vector>
 
 namespace osthread {
 
@@ -28,6 +29,10 @@ struct Removed {
   std::optional<Command> command;
 };
 Removed remove(std::FILE* file) noexcept;
+
+// How many have been noted so far; and the commands of a state among those that came after. std::bad_alloc.
+std::uint64_t count() noexcept;
+std::vector<Command> commands_since(std::uint64_t count, const Vm& owner);
 
 // Closes what the state has open, without writing what is still buffered, which could block, and ends the
 // commands at the other ends.

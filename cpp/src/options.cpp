@@ -13,7 +13,8 @@ StateOptions ThreadOptions::state() const {
           .path = path,
           .cpath = cpath,
           .output = output,
-          .bytecode = bytecode};
+          .bytecode = bytecode,
+          .max_threads = max_threads};
 }
 
 NativeThreadOptions ThreadOptions::native() const {

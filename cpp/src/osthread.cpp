@@ -42,6 +42,15 @@ OSThread::OSThread(const Code& code, Values args, ThreadOptions options)
   core_->launch();
 }
 
+OSThread::OSThread(StartRoutine routine, void* parameter, Flags flags) {
+  if (!routine) throw std::invalid_argument("OSThread: the start routine is null");
+  const bool suspended = (static_cast<unsigned>(flags) & static_cast<unsigned>(Flags::suspended)) != 0;
+  core_ = routine == &RunLuaThread
+              ? ThreadCore::create(Code(static_cast<const char*>(parameter)), {}, {.suspended = suspended})
+              : ThreadCore::create(routine, parameter, {.suspended = suspended});
+  core_->launch();
+}
+
 OSThread::~OSThread() { leave(); }
 
 OSThread::OSThread(OSThread&& other) noexcept = default;
@@ -136,10 +145,10 @@ bool OSThread::is_alive() const noexcept {
 }
 
 bool OSThread::request_stop() noexcept { return core_ && core_->request_stop(); }
-bool OSThread::interrupt() { return get().interrupt(); }
-bool OSThread::kill() { return get().kill(); }
-bool OSThread::pause() { return get().pause(); }
-bool OSThread::resume() { return get().resume(); }
+bool OSThread::interrupt() { return get().only_lua().interrupt(); }
+bool OSThread::kill() { return get().only_lua().kill(); }
+bool OSThread::pause() { return get().only_lua().pause(); }
+bool OSThread::resume() { return get().only_lua().resume(); }
 
 Status OSThread::terminate(std::optional<std::chrono::nanoseconds> grace) {
   return get().terminate(grace.value_or(core_->options().grace));
@@ -150,6 +159,8 @@ void OSThread::detach() {
     throw std::logic_error("an OSThread that was never started can't be detached");
   core_.reset();
 }
+
+Channel OSThread::mailbox() const { return get().mailbox(); }
 
 std::vector<Frame> OSThread::stack() const {
   return get().stack(deadline_after(std::chrono::seconds(1))).value_or(std::vector<Frame>{});

@@ -24,7 +24,12 @@ enum : int {
   kChunk,      // the compiled chunk
   kTostring,   // the stock tostring, whatever the script puts in its place
   kFfi,        // the library ffi where the script may not have it
-  kCount = kFfi
+  kModule,     // the module osthread, made when first needed
+  kClasses,    // what makes a box of each class that is Lua over FFI; made with the module's Lua half
+  kBoxes,      // objects of the host to their boxes, and all boxes; weak
+  kLoop,       // luv: its loop, made when it is opened
+  kLoopError,  // luv: what a callback has raised
+  kCount = kLoopError
 };
 
 }  // namespace osthread::slot

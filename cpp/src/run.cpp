@@ -162,7 +162,7 @@ void Run::arm() noexcept {
     users_count_ = lua_gethookcount(L_);
   }
   // Count: the only kind, with line, for which compiled code is left (LuaJIT built with CHECKHOOK).
-  lua_sethook(L_, &Run::hook, LUA_MASKCOUNT, 1);
+  osthread_hook_next_instruction(L_, &Run::hook);
 }
 
 void Run::disarm() noexcept {
@@ -235,16 +235,17 @@ void Run::check(lua_State* L, bool waiting) {
   }
 }
 
-Waiter::Outcome Run::park(Waiter::Ticket ticket, std::optional<Clock::time_point> deadline) noexcept {
+std::optional<Clock::time_point> Run::wait_at_most(std::optional<Clock::time_point> deadline) const noexcept {
   const Stop* owner;
-  if (raised_at_ != 0 && !relentless_ && due(owner) == Due::nothing && owner) {
-    const Clock::time_point relentless = time_after(at_ns(raised_at_), owner->grace());
-    if (!deadline || relentless < *deadline) {
-      const Waiter::Outcome outcome = stop_.waiter().park(ticket, relentless);
-      return outcome == Waiter::Outcome::timed_out ? Waiter::Outcome::interrupted : outcome;
-    }
-  }
-  return stop_.waiter().park(ticket, deadline);
+  if (raised_at_ == 0 || relentless_ || due(owner) != Due::nothing || !owner) return deadline;
+  const Clock::time_point relentless = time_after(at_ns(raised_at_), owner->grace());
+  return deadline ? std::min(*deadline, relentless) : relentless;
+}
+
+Waiter::Outcome Run::park(Waiter::Ticket ticket, std::optional<Clock::time_point> deadline) noexcept {
+  const std::optional<Clock::time_point> until = wait_at_most(deadline);
+  const Waiter::Outcome outcome = stop_.waiter().park(ticket, until);
+  return outcome == Waiter::Outcome::timed_out && until != deadline ? Waiter::Outcome::interrupted : outcome;
 }
 
 void Run::exit(lua_State* L) {
@@ -258,6 +259,12 @@ void Run::note_raised(const Stop& owner) noexcept {
   limit_ = owner.limit();
   raised_at_ = now_ns();
   if (&owner == &stop_) stop_.raised_at_.store(raised_at_, std::memory_order_relaxed);
+}
+
+void Run::raise_again() noexcept {
+  raised_at_ = 0;
+  relentless_ = false;
+  stop_.raised_at_.store(0, std::memory_order_relaxed);  // whoever asks goes on asking
 }
 
 void Run::raise(lua_State* L, int slot) {

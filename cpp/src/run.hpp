@@ -78,8 +78,9 @@ class Run {
   // Calls body(context), which calls into Lua through frames that own nothing. Whether it returned. If not,
   // it was left for good: the state may only be discarded. Not nested in one run.
   bool call(void (*body)(void*), void* context);
-  enum class Left { no, by_kill, by_limit, by_overflow };
+  enum class Left { no, by_kill, by_limit, by_overflow, by_host };  // by_host: Ctrl-C, again and again
   Left left() const noexcept { return left_; }
+  bool left_for_outer() const noexcept { return left_for_outer_; }  // the kill, or limit, of a run around it
 
   // The wrapper of every C function but LuaJIT's own (LUAJIT_MODE_WRAPCFUNC).
   static int enter_c_function(lua_State* L, lua_CFunction function);
@@ -117,6 +118,8 @@ class Run {
   // While this thread parks on `waiter`, what is said to any of its runs wakes it; null: no more. Before the
   // condition is looked at.
   void listen(Waiter* waiter) noexcept;
+  // When a wait has to be over: at the deadline, or earlier, when the time for cleanup is over.
+  std::optional<Clock::time_point> wait_at_most(std::optional<Clock::time_point> deadline) const noexcept;
   // Sleeps on the stop's waiter until the deadline, a wake, or a signal; check() before and after.
   Waiter::Outcome park(Waiter::Ticket ticket, std::optional<Clock::time_point> deadline) noexcept;
 
@@ -145,6 +148,9 @@ class Run {
   // A signal of the host (Ctrl-C) wants to be looked at on this thread: async-signal-safe; then `host_check`,
   // if set, is called from the hook. It returns whether the run is to be stopped.
   static void note_host_signal() noexcept;
+  // Whether a second one, of which the code has not heard, may leave the VM: not if the host may have a
+  // signal handler that lets it go on.
+  static void let_signals_kill(bool allowed) noexcept;
   // Around a wait of the host's: null when it is over.
   static void note_parked_on(Waiter* waiter) noexcept;
   // Whether a signal has been noted since the last time; of this thread.
@@ -218,6 +224,24 @@ class Run {
     Run* const run_;
   };
 
+  // Around code that is called in the middle of other code, which it shall not end (a profiler's callback):
+  // a stop that it has met is raised once more in the other code, which os.exit can't end from there.
+  class Aside {
+   public:
+    Aside() noexcept;
+    ~Aside();
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+    // Whether a stop is due in the other code.
+    bool stopped() const noexcept { return run_ && (run_->raised() || run_->interrupted()); }
+
+   private:
+    Run* const run_;
+    const bool outer_;
+    const bool raised_before_;
+  };
+  bool aside() const noexcept { return aside_; }
+
  private:
   enum class Due { nothing, first, relentless };
   static void hook(lua_State* L, lua_Debug*);
@@ -229,6 +253,7 @@ class Run {
   void answered() noexcept;
   void serve(lua_State* L) noexcept;
   void note_raised(const Stop& owner) noexcept;
+  void raise_again() noexcept;
   Leave leave_wanted(const Stop*& owner) const noexcept;
   bool leaves_now() noexcept;
   bool may_leave() const noexcept;  // on its own thread
@@ -257,6 +282,7 @@ class Run {
   // yet.
   std::int64_t warned_at_ = 0;
   Left left_ = Left::no;
+  bool left_for_outer_ = false;
   // Written and read on this thread only, but attend() interrupts it anywhere: atomics without order, fenced
   // by the fact that a handler runs between two instructions.
   std::atomic<bool> open_{false};  // attend() may touch L_
@@ -265,6 +291,7 @@ class Run {
   std::atomic<bool> given_up_{false};  // a second one came, and the first has not been looked at
   bool exiting_ = false;
   bool in_hook_ = false;
+  bool aside_ = false;
   bool relentless_ = false;
   bool request_raised_ = false;
   StopReason why_ = StopReason::none;

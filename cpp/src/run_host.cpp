@@ -7,6 +7,7 @@ namespace osthread {
 namespace {
 
 std::atomic<bool (*)(Stop&)> host_check{nullptr};
+std::atomic<bool> signals_kill{true};
 
 }  // namespace
 
@@ -33,12 +34,16 @@ void Run::note_host_signal() noexcept {
   // No hook runs, in a finalizer or in one call that has no end: whoever asks again, later, means it.
   constexpr std::int64_t kLater = std::chrono::nanoseconds(std::chrono::milliseconds(100)).count();
   // In a function of the host's the host looks for itself.
-  if (now - run->host_signal_at_ < kLater || !Stop::can_kill() || !run->nothing_below(this_slot)) return;
+  if (!signals_kill.load(std::memory_order_relaxed) || now - run->host_signal_at_ < kLater ||
+      !Stop::can_kill() || !run->nothing_below(this_slot))
+    return;
   run->given_up_.store(true, std::memory_order_relaxed);
   run->leave_soon_.store(true, std::memory_order_relaxed);
   run->vm_.quota().look_soon();
   interrupt::poke_this_thread();
 }
+
+void Run::let_signals_kill(bool allowed) noexcept { signals_kill.store(allowed, std::memory_order_relaxed); }
 
 void Run::note_parked_on(Waiter* waiter) noexcept {
   this_slot.parked_on = waiter;

@@ -27,7 +27,10 @@ bool Run::call(void (*body)(void*), void* context) {
   callback_.store(0, std::memory_order_relaxed);
   open_.store(false, std::memory_order_relaxed);
   const Leave wanted = leave_wanted(owner);
-  if (left_ != Left::by_overflow) left_ = wanted == Leave::limit ? Left::by_limit : Left::by_kill;
+  if (left_ != Left::by_overflow) {
+    left_ = wanted == Leave::limit ? Left::by_limit : owner ? Left::by_kill : Left::by_host;
+    left_for_outer_ = owner && owner != &stop_;
+  }
   if (owner) {
     why_ = owner->reason();
     limit_ = owner->limit();
@@ -186,6 +189,17 @@ Run::Open::~Open() {
   if (run_)
     run_->shields_.store(run_->shields_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+Run::Aside::Aside() noexcept
+    : run_(this_slot.innermost), outer_(run_ && run_->aside_), raised_before_(run_ && run_->raised()) {
+  if (run_) run_->aside_ = true;
+}
+
+Run::Aside::~Aside() {
+  if (!run_) return;
+  run_->aside_ = outer_;
+  if (!raised_before_ && run_->raised()) run_->raise_again();
 }
 
 }  // namespace osthread

@@ -29,6 +29,12 @@ void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler);
  */
 void osthread_leave_hook(lua_State* L);
 
+/* lua_sethook(L, hook, LUA_MASKCOUNT, 1), from a signal handler. While LuaJIT records a trace, lua_sethook
+ * would abort it in the middle of whatever the recorder does, which then takes it for a failure of its own,
+ * or starts a side trace while another is under way (with assertions LuaJIT says so). There the hook is only
+ * put in its place: recording looks for one before each instruction, and calling it aborts the trace. */
+void osthread_hook_next_instruction(lua_State* L, lua_Hook hook);
+
 /* Has the collector finish its cycle, or do a whole one, at its next chance, in one go; from inside the
  * allocator. 0: it is stopped, and stays so. `pace` is for the other call, which is due until it has said
  * that the cycle is over: it puts the pace back. */

@@ -70,6 +70,17 @@ void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler) {
 
 void osthread_leave_hook(lua_State* L) { G(L)->hookmask &= (uint8_t)~HOOK_ACTIVE; }
 
+void osthread_hook_next_instruction(lua_State* L, lua_Hook hook) {
+  global_State* g = G(L);
+  if (L2J(L)->state == LJ_TRACE_IDLE) {
+    lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+    return;
+  }
+  g->hookf = hook;
+  g->hookcount = g->hookcstart = 1;
+  g->hookmask = (uint8_t)((g->hookmask & ~HOOK_EVENTMASK) | LUA_MASKCOUNT);
+}
+
 /* A threshold that is passed at once, and that no cycle ends with. */
 enum { kNow = 1 };
 

@@ -16,6 +16,8 @@ void osthread_on_finalizer_error(lua_State* L, lua_CFunction handler) {
 
 void osthread_leave_hook(lua_State* L) { (void)L; }
 
+void osthread_hook_next_instruction(lua_State* L, lua_Hook hook) { lua_sethook(L, hook, LUA_MASKCOUNT, 1); }
+
 int osthread_begin_collection(lua_State* L, unsigned* pace) {
   (void)L;
   (void)pace;

@@ -62,12 +62,17 @@ bool Stop::ask(StopReason reason) noexcept {
   return true;
 }
 
-bool Stop::can_kill() noexcept { return osthread_has_safe_points() && interrupt::reaches_running_code(); }
+const char* Stop::no_kill_because() noexcept {
+  if (!osthread_has_safe_points())
+    return "kill() can't be had in this build: see features(); interrupt() can be had";
+  if (!interrupt::reaches_running_code())
+    return "kill() takes a signal, and set_signal(0) or OSTHREAD_SIGNAL=0 says that there is none: see "
+           "features(); interrupt() can be had";
+  return nullptr;
+}
 
 void Stop::require_kill() {
-  if (!can_kill())
-    throw std::runtime_error(
-        "kill() can't be had in this build: see features(); use interrupt() or terminate()");
+  if (const char* reason = no_kill_because()) throw std::runtime_error(reason);
 }
 
 bool Stop::kill() noexcept {
@@ -199,6 +204,12 @@ bool Stop::set_deadline(Clock::time_point deadline, std::chrono::nanoseconds lim
 void Stop::clear_deadline() noexcept {
   const std::lock_guard lock(mutex_);
   deadline_ = Clock::time_point::max();
+}
+
+std::optional<Clock::time_point> Stop::deadline() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (deadline_ == Clock::time_point::max()) return std::nullopt;
+  return deadline_;
 }
 
 void Stop::forget_watch() noexcept {

@@ -60,8 +60,9 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // Asks; each returns whether there was something to stop that had not been asked so before.
   bool request() noexcept;
   bool ask(StopReason reason) noexcept;
-  static bool can_kill() noexcept;  // in this build
-  static void require_kill();       // std::runtime_error: it can't be had
+  static const char* no_kill_because() noexcept;  // for an error's text; null: it can be had
+  static bool can_kill() noexcept { return no_kill_because() == nullptr; }
+  static void require_kill();  // std::runtime_error
   bool kill() noexcept;
   // Holds the thread at its next instruction, until it is resumed or asked to stop.
   bool pause() noexcept;
@@ -78,7 +79,8 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // earlier call's watch may do for this one too). clear_deadline() when what it bounds has ended.
   bool set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept;
   void clear_deadline() noexcept;
-  void forget_watch() noexcept;  // there is nobody to watch
+  std::optional<Clock::time_point> deadline() noexcept;  // that has not passed
+  void forget_watch() noexcept;                          // there is nobody to watch
   // At that time: asks if the deadline still stands and has passed. When to watch again.
   std::optional<Clock::time_point> watch() noexcept;
 

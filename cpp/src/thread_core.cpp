@@ -8,6 +8,7 @@
 #include "deadline.hpp"
 #include "fork.hpp"
 #include "frames.hpp"
+#include "owned_threads.hpp"
 #include "prepared_states.hpp"
 #include "registry.hpp"
 #include "watchdog.hpp"
@@ -46,26 +47,47 @@ Status status_of(const Outcome& outcome) {
   return Status::failed;
 }
 
-}  // namespace
-
-std::exception_ptr stopped_in_wait() {
-  const ThreadCore* core = registry::current();
-  return std::make_exception_ptr(Stopped({.message = "stopped while it waited for a thread",
-                                          .frames = {},
-                                          .value = nullptr,
-                                          .thread = core ? core->options().name : std::string()},
-                                         StopStage::interrupt));
+std::shared_ptr<void> take_place(const std::shared_ptr<ThreadBudget>& budget) {
+  if (!budget) return nullptr;
+  auto place = ThreadBudget::take(budget);
+  if (!place)
+    throw std::runtime_error(
+        "as many threads as max_threads allows are alive; join or terminate one before starting the next");
+  return place;
 }
 
-std::shared_ptr<ThreadCore> ThreadCore::create(const Code& code, Values args, ThreadOptions options) {
+}  // namespace
+
+std::shared_ptr<ThreadCore> ThreadCore::create(StartRoutine routine, void* parameter, ThreadOptions options,
+                                               std::shared_ptr<ThreadBudget> budget) {
   if (options.name.empty()) options.name = next_name();
+  auto place = take_place(budget);
+  const auto core = std::make_shared<ThreadCore>(std::move(options), Values{});
+  core->routine_ = routine;
+  core->parameter_ = parameter;
+  core->place_ = std::move(place);
+  return core;
+}
+
+std::shared_ptr<ThreadCore> ThreadCore::create(const Code& code, Values args, ThreadOptions options,
+                                               std::shared_ptr<ThreadBudget> budget) {
+  if (options.name.empty()) options.name = next_name();
+  auto place = take_place(budget);
   StateOptions state = options.state();
   // What holds things of the host stays with the state alone, and goes with it.
   options.globals.clear();
   options.modules.clear();
   options.output = nullptr;
+  std::vector<Channel> closes = std::move(options.closes);
+  std::optional<Channel> notify = std::move(options.notify);
+  options.closes.clear();
+  options.notify.reset();
   const auto core = std::make_shared<ThreadCore>(std::move(options), std::move(args));
-  core->interpreter_ = std::make_unique<Interpreter>(std::move(state), core->options_.name);
+  core->closes_ = std::move(closes);
+  core->notify_ = std::move(notify);
+  core->place_ = std::move(place);
+  core->interpreter_ =
+      std::make_unique<Interpreter>(std::move(state), core->options_.name, std::move(budget));
   core->interpreter_->compile(code.named(core->options_.chunk_name));
   return core;
 }
@@ -76,6 +98,7 @@ ThreadCore::ThreadCore(ThreadOptions options, Values args)
       stop_(std::make_shared<Stop>(options_.grace)),
       args_(std::move(args)),
       status_(Status::suspended) {
+  note_.thread = options_.name;
   stop_->open();
 }
 
@@ -92,6 +115,7 @@ void ThreadCore::launch() {
   if (started_) throw std::logic_error("this OSThread was stopped before it was started");
   registry::native_begins();
   launched_ = true;
+  begin_talking();
   try {
     if (!options_.suspended) {
       started_ = true;
@@ -109,6 +133,7 @@ void ThreadCore::launch() {
   } catch (...) {
     const std::shared_ptr<ThreadCore> self = std::move(self_);
     launched_ = started_ = false;
+    unbegin_talking();
     status_.store(Status::suspended, std::memory_order_release);  // discard() ends it
     registry::remove(this);
     registry::native_ends();
@@ -154,6 +179,7 @@ void ThreadCore::discard() noexcept {
     outcome.error = std::current_exception();
   }
   stop_->close();
+  place_.reset();
   publish(std::move(outcome), Status::stopped);
   std::unique_ptr<Interpreter> dropped;  // both after the lock: they may call anything
   Values args;
@@ -178,12 +204,36 @@ void ThreadCore::run() {
   native_id_.store(current_native_id(), std::memory_order_release);
   id_known_.wake_all();
   registry::set_current(this);
+  set_wait_note(&note_);
+  set_holdings(&holdings_);
+  Outcome outcome = routine_ ? run_routine() : run_chunk();
+  stop_->close();
+  memory_.store(0, std::memory_order_relaxed);
+  if (interpreter_) peak_memory_.store(interpreter_->vm().quota().peak(), std::memory_order_relaxed);
+  cpu_seconds_.store(current_cpu_seconds(), std::memory_order_relaxed);
+  wall_seconds_.store(seconds_since(started_at_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+  const Status status = status_of(outcome);
+  place_.reset();  // before: whoever joins it may start the next
+  publish(std::move(outcome), status);
+  registry::set_current(nullptr);
+  set_wait_note(nullptr);
+  set_holdings(nullptr);
+  registry::remove(this);
+  args_.clear();
+  std::unique_ptr<Interpreter> dropped;  // after the lock: what it holds may call anything
+  const std::lock_guard lock(mutex_);    // statistics() may look at it
+  dropped.swap(interpreter_);
+}
+
+Outcome ThreadCore::run_chunk() {
   Outcome outcome;
+  const Orphans orphans;
   try {
     stop_->bind(interrupt::this_thread());
     if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
     if (options_.time_limit) bound_time(stop_, *options_.time_limit);
     outcome = interpreter_->run(args_, *stop_);
+    leave_owned(outcome);
   } catch (const std::exception&) {
     outcome.ending = Ending::failed;
     outcome.error = std::current_exception();
@@ -196,20 +246,20 @@ void ThreadCore::run() {
     outcome.error = std::current_exception();
   }
   stop_->clear_deadline();
-  stop_->close();
-  memory_.store(0, std::memory_order_relaxed);
-  peak_memory_.store(interpreter_->vm().quota().peak(), std::memory_order_relaxed);
-  cpu_seconds_.store(current_cpu_seconds(), std::memory_order_relaxed);
-  wall_seconds_.store(seconds_since(started_at_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
-  const Status status = status_of(outcome);
-  publish(std::move(outcome), status);
-  registry::set_current(nullptr);
-  registry::remove(this);
-  args_.clear();
-  {
-    const std::lock_guard lock(mutex_);  // statistics() may look at it
-    interpreter_.reset();
+  end_owned(interpreter_->vm());
+  orphans.wait();
+  return outcome;
+}
+
+Outcome ThreadCore::run_routine() {
+  Outcome outcome;
+  try {
+    outcome.results = {Value(routine_(parameter_))};
+  } catch (const std::exception&) {
+    outcome.ending = Ending::failed;
+    outcome.error = std::current_exception();
   }
+  return outcome;
 }
 
 void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
@@ -222,6 +272,8 @@ void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
     callbacks.swap(callbacks_);
     status_.store(status, std::memory_order_release);
   }
+  if (launched_) end_talking();
+  settled_.store(true, std::memory_order_release);  // release: what was closed is seen to be
   done_.wake_all();
   if (where == Callbacks::here || callbacks.empty()) {
     for (const auto& callback : callbacks) callback();
@@ -243,42 +295,15 @@ void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
   }
 }
 
-// Parks on `waiter` until it is over, or something else ends the wait.
-template <class Over>
-Wait ThreadCore::park(Waiter& waiter, std::optional<Clock::time_point> deadline, Run* run,
-                      Over over) noexcept {
-  if (run) run->listen(&waiter);
-  Run::note_parked_on(&waiter);
-  Wait outcome = Wait::interrupted;
-  for (;;) {
-    const Waiter::Ticket ticket = waiter.ticket();
-    if (over() || Run::take_host_signal()) break;
-    if (run && run->stop_due()) {
-      outcome = Wait::stopped;
-      break;
-    }
-    const Waiter::Outcome parked = waiter.park(ticket, deadline);
-    if (parked == Waiter::Outcome::timed_out) outcome = Wait::timed_out;
-    if (parked != Waiter::Outcome::woken) break;
-  }
-  Run::note_parked_on(nullptr);
-  if (run) run->listen(nullptr);
-  return over() ? Wait::over : outcome;
-}
-
-Wait ThreadCore::wait(std::optional<Clock::time_point> deadline) noexcept {
-  return park(done_, deadline, Run::current(), [this] { return ended(); });
-}
-
-// Not in a function that Lua calls, or in one that must have its answer whatever happens to that code.
-Wait ThreadCore::wait_outside(std::optional<Clock::time_point> deadline) noexcept {
-  return park(done_, deadline, nullptr, [this] { return ended(); });
+Wait ThreadCore::wait(std::optional<Clock::time_point> deadline, Blocking::Caller caller) noexcept {
+  return Blocking(done_, caller, "join", this, deadline).until([this] { return settled(); });
 }
 
 Wait ThreadCore::wait_held(Clock::time_point deadline) noexcept {
   if (registry::current() == this) return Wait::over;  // it waits here, so it is not held
-  return park(stop_->holding(), deadline, Run::current(),
-              [this] { return stop_->held() || !stop_->pausing(); });
+  return Blocking(stop_->holding(), Blocking::Caller::host, "pause", this, deadline).until([this] {
+    return stop_->held() || !stop_->pausing();
+  });
 }
 
 void ThreadCore::wait_for_end() noexcept {
@@ -299,12 +324,27 @@ void ThreadCore::forget() noexcept {
   if (ended()) results.swap(outcome_.results);
 }
 
+bool ThreadCore::forgotten() const noexcept {
+  if (inherited()) return true;
+  const std::lock_guard lock(mutex_);
+  return forgotten_;
+}
+
 const Outcome& ThreadCore::outcome() const { return outcome_; }
+
+std::optional<Outcome> ThreadCore::shared_outcome() const {
+  if (inherited() || !ended()) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  if (status_.load(std::memory_order_relaxed) != Status::finished && !outcome_.error) return std::nullopt;
+  if (results_released_) return std::nullopt;
+  return outcome_;
+}
 
 void ThreadCore::release_results() noexcept {
   if (inherited() || !ended()) return;
   Values released;  // dropped after the lock
   const std::lock_guard lock(mutex_);
+  results_released_ = true;
   released.swap(outcome_.results);
 }
 
@@ -344,8 +384,13 @@ bool ThreadCore::ended() const noexcept {
   }
 }
 
+bool ThreadCore::settled() const noexcept {
+  return settled_.load(std::memory_order_acquire) || (inherited() && ended());
+}
+
 std::optional<std::vector<Frame>> ThreadCore::stack(Clock::time_point deadline) {
   if (ended() || status() == Status::suspended) return std::vector<Frame>{};
+  if (routine_) return std::vector<Frame>{};
   if (registry::current() == this) return collect_frames(interpreter_->vm().state(), 0);
   return stop_->inspect(deadline);
 }
@@ -358,19 +403,22 @@ ThreadStatistics ThreadCore::statistics() const {
   std::unique_lock lock(mutex_, std::defer_lock);
   if (!inherited()) lock.lock();
   const Status now = status();
-  if ((now == Status::running || now == Status::paused) && interpreter_) {
+  if ((now == Status::running || now == Status::paused) && (interpreter_ || routine_)) {
     statistics.cpu_seconds = std::max(0.0, thread_cpu_seconds(ident_.load(std::memory_order_relaxed)));
     statistics.wall_seconds = seconds_since(started_at_.load(std::memory_order_relaxed));
-    statistics.memory = interpreter_->vm().quota().used();
-    statistics.peak_memory = interpreter_->vm().quota().peak();
-    if (const char* what = waiting_for_.load(std::memory_order_acquire)) {
+    if (interpreter_) {
+      statistics.memory = interpreter_->vm().quota().used();
+      statistics.peak_memory = interpreter_->vm().quota().peak();
+    }
+    if (const char* what = note_.what.load(std::memory_order_acquire)) {
       statistics.waiting_for = what;
-      statistics.waiting_seconds = seconds_since(waiting_since_.load(std::memory_order_relaxed));
+      statistics.waiting_seconds = seconds_since(note_.since.load(std::memory_order_relaxed));
     }
   } else {
     statistics.cpu_seconds = cpu_seconds_.load(std::memory_order_relaxed);
     statistics.wall_seconds = wall_seconds_.load(std::memory_order_relaxed);
     statistics.peak_memory = peak_memory_.load(std::memory_order_relaxed);
+    if (ended()) statistics.leaked = outcome_.leaked;
   }
   return statistics;
 }
@@ -398,11 +446,6 @@ std::uint64_t ThreadCore::native_id() const noexcept {
     if (id != 0 || ended()) return id;
     id_known_.park(ticket, std::nullopt);
   }
-}
-
-void ThreadCore::note_waiting(const char* what, Clock::time_point since) noexcept {
-  waiting_since_.store(to_ns(since), std::memory_order_relaxed);
-  waiting_for_.store(what, std::memory_order_release);  // release: the time is there when the reason is seen
 }
 
 }  // namespace osthread

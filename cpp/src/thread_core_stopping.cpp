@@ -8,6 +8,13 @@
 
 namespace osthread {
 
+ThreadCore& ThreadCore::only_lua() {
+  if (routine_)
+    throw std::logic_error(
+        "this OSThread runs a routine that is no Lua code: it can only be joined or detached");
+  return *this;
+}
+
 bool ThreadCore::kill() {
   Stop::require_kill();
   if (inherited()) return false;
@@ -32,7 +39,7 @@ bool ThreadCore::interrupt() noexcept {
 Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look) {
   const auto wait_until = [&](Clock::time_point deadline) {
     for (;;) {
-      const Wait outcome = wait_outside(deadline);
+      const Wait outcome = wait(deadline, Blocking::Caller::outsider);
       if (outcome != Wait::interrupted) return outcome;
       if (look && !look()) return outcome;
     }

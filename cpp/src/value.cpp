@@ -26,6 +26,7 @@ void Counted::release() const noexcept {
 Counted::~Counted() = default;
 Object::~Object() = default;
 Value Object::get(std::string_view) const { return {}; }
+const char* Object::lua_class() const noexcept { return nullptr; }
 bool Object::same(const Object& other) const noexcept { return this == &other; }
 HostFunction::~HostFunction() = default;
 std::string HostFunction::describe() const { return "function of the host"; }
@@ -89,13 +90,8 @@ Value Value::library(std::string dotted_name) {
   return value;
 }
 
-Value::Value(const Value& other) noexcept : payload_(other.payload_), type_(other.type_) {
+void Value::retain() const noexcept {
   switch (type_) {
-    case Type::string:
-    case Type::library:
-    case Type::object:
-      payload_.counted->retain();
-      break;
     case Type::table:
       payload_.table->graph->retain();
       break;
@@ -103,29 +99,13 @@ Value::Value(const Value& other) noexcept : payload_(other.payload_), type_(othe
       payload_.function->graph->retain();
       break;
     default:
+      payload_.counted->retain();
       break;
   }
 }
 
-Value::Value(Value&& other) noexcept : payload_(other.payload_), type_(other.type_), inner_(other.inner_) {
-  other.type_ = Type::nil;
-  other.inner_ = false;
-}
-
-Value& Value::operator=(Value other) noexcept {
-  std::swap(payload_, other.payload_);
-  std::swap(type_, other.type_);
-  std::swap(inner_, other.inner_);
-  return *this;
-}
-
-Value::~Value() {
+void Value::release() const noexcept {
   switch (type_) {
-    case Type::string:
-    case Type::library:
-    case Type::object:
-      payload_.counted->release();
-      break;
     case Type::table:
       if (!inner_) payload_.table->graph->release();
       break;
@@ -133,6 +113,7 @@ Value::~Value() {
       if (!inner_) payload_.function->graph->release();
       break;
     default:
+      payload_.counted->release();
       break;
   }
 }

@@ -204,6 +204,12 @@ int restrict_body(lua_State* L) {
 
 }  // namespace
 
+Libraries Libraries::of(const std::vector<std::string>& names) {
+  if (names.size() == 1 && names[0] == "all") return all();
+  if (names.size() == 1 && names[0] == "safe") return safe();
+  return named(names);
+}
+
 Libraries Libraries::named(const std::vector<std::string>& names) {
   std::uint32_t bits = 0;
   for (const std::string& name : names) {
@@ -240,11 +246,22 @@ Vm::~Vm() {
 
 void Vm::discard() noexcept {
   if (!L_) return;
+  lua_State* const gone = L_;
+  finalized_ = true;
+  // A LuaJIT of the system runs the finalizers only now, and they may use the handles.
+  const bool closes = !osthread_has_arena();
+  if (closes) osthread_discard_state(gone, nullptr);
+  keep();
+  if (closes) return;
+  quota_.free_large_blocks();
+  osthread_discard_state(gone, quota_.arena());
+}
+
+void Vm::keep() noexcept {
+  if (!L_) return;
   finalized_ = true;
   if (drop_handles) drop_handles(*this);
   open_files::discard(*this);
-  if (osthread_has_arena()) quota_.free_large_blocks();
-  osthread_discard_state(L_, quota_.arena());
   L_ = nullptr;
 }
 

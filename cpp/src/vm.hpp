@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "lua_headers.hpp"
 #include "memory_quota.hpp"
 #include "osthread/error.hpp"
+#include "thread_budget.hpp"
 
 namespace osthread {
 
@@ -27,10 +29,16 @@ class Libraries {
   static Libraries safe() { return Libraries(kSafe); }
   // std::invalid_argument names the ones there are.
   static Libraries named(const std::vector<std::string>& names);
+  // {"all"}, {"safe"}, or names.
+  static Libraries of(const std::vector<std::string>& names);
 
   bool is_all() const noexcept { return bits_ == kAll; }
   bool is_safe() const noexcept { return bits_ & kSafeBit; }
   bool has(std::uint32_t bit) const noexcept { return bits_ & bit; }
+  // Whether a state that has these gives nothing that one with `others` does not.
+  bool within(const Libraries& others) const noexcept {
+    return (bits_ & kAll & ~others.bits_) == 0 && (is_safe() || !others.is_safe());
+  }
 
   enum : std::uint32_t {
     kCoroutine = 1,
@@ -103,14 +111,22 @@ class Vm {
   // handles that it holds. For a state that was left in the middle of something. Nothing may be done with it
   // afterwards.
   void discard() noexcept;
+  // The same, but for a state that something beside Lua may still use: nothing of its memory is given back.
+  void keep() noexcept;
   bool discarded() const noexcept { return L_ == nullptr; }
+  // Whether what is due at its end runs, or has run.
+  bool ending() const noexcept { return finalized_; }
 
   // What the layers above keep with the state; they know the types.
-  const void* output = nullptr;  // builtins: where print goes
-  void* conversion = nullptr;    // lua_value: what is being read or written; nests like the calls do
-  bool safe = false;             // its libraries are Libraries::safe()
-  bool has_files = false;        // open_files: it has opened some
-  void* handles = nullptr;       // lua_object: the objects of the host that it holds
+  const void* output = nullptr;                 // builtins: where print goes
+  const void* options = nullptr;                // interpreter: the StateOptions it was made with
+  std::shared_ptr<ThreadBudget> thread_budget;  // interpreter: null: no limit
+  void* conversion = nullptr;          // lua_value: what is being read or written; nests like the calls do
+  bool safe = false;                   // its libraries are Libraries::safe()
+  bool has_files = false;              // open_files: it has opened some
+  std::vector<std::string> c_modules;  // builtins: the ones it has loaded, by name
+  bool shared = false;                 // builtins: one of them has threads that use the state's memory
+  void* handles = nullptr;             // lua_object: the objects of the host that it holds
   void (*drop_handles)(Vm&) noexcept = nullptr;
   std::vector<Frame>* error_frames = nullptr;  // where the message handler puts the stack of an error
 

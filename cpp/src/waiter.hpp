@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "adaptive_spin.hpp"
 #include "osthread/native_thread.hpp"
 
 namespace osthread {
@@ -50,13 +51,32 @@ class Waiter {
   }
 
   // Sleeps until a wake or the deadline (none: for ever). A wake that has come wins over a deadline that has
-  // passed. With `spin` it looks for the wake on the CPU first: for a few microseconds at most, less where
-  // that has not paid lately, and now and then for 50, which is how long a sleeping partner takes to answer.
-  // It never spins where the process has a single CPU.
+  // passed. With `spin` it looks for the wake on the CPU first (adaptive_spin.hpp).
   Outcome park(Ticket ticket, std::optional<Clock::time_point> deadline, bool spin = false) noexcept;
 
   void wake_all() noexcept {
     if (advance()) unblock_all(epoch_);
+  }
+
+  // A wake in two halves, for a waker with a lock that the woken thread takes next: woken under it, that
+  // thread would push the waker from the CPU, only to sleep again until the lock is free. The first half is
+  // all that needs the Waiter; the second, after the lock, wants its address alone, as where a system sleeps
+  // is not looked at by a wake. (If something else sleeps there by then it is woken for nothing, as may
+  // happen to it anyway.)
+  class HalfWake {
+   public:
+    void finish() const noexcept {
+      if (word_) unblock_all(*word_);
+    }
+
+   private:
+    friend class Waiter;
+    const std::atomic<std::uint32_t>* word_ = nullptr;
+  };
+  HalfWake begin_wake() noexcept {
+    HalfWake wake;
+    if (advance()) wake.word_ = &epoch_;
+    return wake;
   }
 
   // At least one of the threads parked now, if there are any. Only for waiters of which any can do the work:
@@ -77,7 +97,6 @@ class Waiter {
                        std::optional<Clock::time_point> deadline) noexcept;
   static void unblock_one(const Word& word) noexcept;
   static void unblock_all(const Word& word) noexcept;
-  static bool has_several_cpus() noexcept;  // the process, when the library was loaded
 
   // Whether anybody may be parked. Sequentially consistent, both, as are their counterparts in park(): waker
   // and parker each write one word and then read the other's. With anything weaker both could read the old
@@ -87,15 +106,10 @@ class Waiter {
     return parked_.load(std::memory_order_seq_cst) != 0;
   }
 
-  bool spin_until_woken(Ticket ticket, std::optional<Clock::time_point> deadline) noexcept;
-
   Word epoch_{0};   // how many wakes there were
   Word parked_{0};  // never less than the number of threads that sleep, or are about to
 
-  // How long a spin is worth trying. Relaxed throughout: an estimate, of which a lost update costs nothing
-  // but time.
-  std::atomic<std::uint32_t> spin_nanoseconds_{4000};
-  std::atomic<std::uint32_t> spins_{0};
+  AdaptiveSpin spin_;
 };
 
 }  // namespace osthread

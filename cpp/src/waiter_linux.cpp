@@ -1,11 +1,8 @@
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <climits>
@@ -38,18 +35,6 @@ void wake(const std::atomic<std::uint32_t>& word, int how_many) noexcept {
   errno = saved_errno;
 }
 
-// Asked when the library is loaded: what a function makes when it is first called stays locked in a fork's
-// child, if a thread of the parent's was making it.
-const bool several_cpus = [] {
-  // The main thread's, as this one may be pinned. The raw call: the kernel says how much it wrote, and a
-  // machine may have more CPUs than a cpu_set_t.
-  std::array<unsigned long, 8192 / (CHAR_BIT * sizeof(unsigned long))> cpus{};
-  if (::syscall(SYS_sched_getaffinity, ::getpid(), sizeof cpus, cpus.data()) <= 0) return true;
-  int count = 0;
-  for (const unsigned long word : cpus) count += std::popcount(word);
-  return count > 1;
-}();
-
 }  // namespace
 
 Waiter::Outcome Waiter::block(const Word& word, std::uint32_t value,
@@ -67,7 +52,5 @@ Waiter::Outcome Waiter::block(const Word& word, std::uint32_t value,
 void Waiter::unblock_one(const Word& word) noexcept { wake(word, 1); }
 
 void Waiter::unblock_all(const Word& word) noexcept { wake(word, INT_MAX); }
-
-bool Waiter::has_several_cpus() noexcept { return several_cpus; }
 
 }  // namespace osthread

@@ -2,8 +2,6 @@
 #include <cerrno>
 #include <chrono>
 
-#include <sys/sysctl.h>
-
 #include "waiter.hpp"
 
 // The system calls under libc++'s std::atomic::wait, os_unfair_lock and Go's and Rust's locks, since
@@ -27,14 +25,6 @@ constexpr std::chrono::microseconds kLongestWait = std::chrono::hours(1);
 void* address_of(const std::atomic<std::uint32_t>& word) noexcept {
   return const_cast<std::atomic<std::uint32_t>*>(&word);  // the system only reads it
 }
-
-// Asked when the library is loaded: what a function makes when it is first called stays locked in a fork's
-// child, if a thread of the parent's was making it.
-const bool several_cpus = [] {
-  int count = 0;
-  std::size_t size = sizeof count;
-  return ::sysctlbyname("hw.activecpu", &count, &size, nullptr, 0) != 0 || count > 1;
-}();
 
 }  // namespace
 
@@ -64,7 +54,5 @@ void Waiter::unblock_one(const Word& word) noexcept {
 void Waiter::unblock_all(const Word& word) noexcept {
   ::__ulock_wake(kCompareAndWait | kNoErrno | kWakeAll, address_of(word), 0);
 }
-
-bool Waiter::has_several_cpus() noexcept { return several_cpus; }
 
 }  // namespace osthread

@@ -6,7 +6,6 @@
 #endif
 #include <windows.h>
 
-#include <bit>
 #include <chrono>
 
 #include "waiter.hpp"
@@ -20,15 +19,6 @@ constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(1);
 void* address_of(const std::atomic<std::uint32_t>& word) noexcept {
   return const_cast<std::atomic<std::uint32_t>*>(&word);  // the system only reads it
 }
-
-// Asked when the library is loaded.
-const bool several_cpus = [] {
-  DWORD_PTR process = 0;
-  DWORD_PTR system = 0;
-  // 0: the process's threads run in several processor groups.
-  if (::GetProcessAffinityMask(::GetCurrentProcess(), &process, &system) == 0 || process == 0) return true;
-  return std::popcount(static_cast<std::uint64_t>(process)) > 1;
-}();
 
 }  // namespace
 
@@ -53,7 +43,5 @@ Waiter::Outcome Waiter::block(const Word& word, std::uint32_t value,
 void Waiter::unblock_one(const Word& word) noexcept { ::WakeByAddressSingle(address_of(word)); }
 
 void Waiter::unblock_all(const Word& word) noexcept { ::WakeByAddressAll(address_of(word)); }
-
-bool Waiter::has_several_cpus() noexcept { return several_cpus; }
 
 }  // namespace osthread

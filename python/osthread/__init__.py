@@ -10,19 +10,26 @@ beside the GIL, and always ends.
 >>> t.result()
 42
 
-The house, from the top: this page names what is public; ``_thread`` and ``_state`` are what people hold, ``_exit``
-the program's end; ``_function``, ``_future``, ``_options`` and ``errors`` serve them; ``_core`` is the C++ below.
+The house, from the top: this page names what is public; ``_thread``, ``_state``, ``_channel``, ``_sync`` and
+``_shared_table`` are what people hold, ``_exit`` the program's end; ``_function``, ``_future``, ``_options``,
+``_async_wait``, ``_shared``, ``_checks``, ``_debug`` and ``errors`` serve them; ``_core`` is the C++ below, which
+``_hand_over`` gives what it makes objects of.
 """
 
 from . import _exit as _exit
+from . import _hand_over as _hand_over
+from ._channel import Channel, ChannelStatistics, select, select_async
 from ._core import __version__
 from ._features import Features, features, get_cmake_dir, get_include, set_signal
 from ._function import LuaFunction, compile
 from ._options import StateOptions, ThreadOptions
+from ._shared_table import SharedTable
 from ._state import LuaState, StateStatistics
+from ._sync import Barrier, Event, Lock, Semaphore
 from ._thread import OSThread, Status, ThreadStatistics, current, enumerate, run
 from .errors import (
     Abandoned,
+    ChannelClosed,
     ConversionError,
     Frame,
     Killed,
@@ -32,14 +39,21 @@ from .errors import (
     LuaTimeout,
     Stopped,
     ThreadAbandonedWarning,
+    WouldBlock,
 )
 
 __all__ = [
     "Abandoned",
+    "Barrier",
+    "Channel",
+    "ChannelClosed",
+    "ChannelStatistics",
     "ConversionError",
+    "Event",
     "Features",
     "Frame",
     "Killed",
+    "Lock",
     "LuaError",
     "LuaFunction",
     "LuaMemoryError",
@@ -47,6 +61,8 @@ __all__ = [
     "LuaSyntaxError",
     "LuaTimeout",
     "OSThread",
+    "Semaphore",
+    "SharedTable",
     "StateOptions",
     "StateStatistics",
     "Status",
@@ -54,6 +70,7 @@ __all__ = [
     "ThreadAbandonedWarning",
     "ThreadOptions",
     "ThreadStatistics",
+    "WouldBlock",
     "__version__",
     "compile",
     "current",
@@ -62,5 +79,7 @@ __all__ = [
     "get_cmake_dir",
     "get_include",
     "run",
+    "select",
+    "select_async",
     "set_signal",
 ]

@@ -1,12 +1,13 @@
 """The command line: ``osthread``, or ``python -m osthread``.
 
-Exit status: 0, 1 a Lua error (traceback on stderr), 2 usage, 124 a time limit, 130 Ctrl-C; or what a script
-passes to ``os.exit``.
+Exit status: 0, 1 a Lua error (traceback on stderr), 2 usage, 124 a time limit, 130 Ctrl-C, 141 nobody reads the
+output any more; or what a script passes to ``os.exit``.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -119,11 +120,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         status: int = arguments.command(arguments)
+        sys.stdout.flush()  # here, where what it raises is caught
         return status
     except UsageError as error:
         parser.error(str(error))
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # As `head` closes it: Python would try to write what is left once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def _end_threads() -> None:
 
 
 def _is_joined(thread: OSThread) -> bool:
-    return not thread._detached and thread._policy() == "join"
+    return not thread._runs_free() and thread._policy() == "join"
 
 
 def _terminate_all(hurry: bool = False) -> None:

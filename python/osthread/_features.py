@@ -36,7 +36,7 @@ def set_signal(number: int) -> None:
 
     ``SIGURG`` by default, or what ``OSTHREAD_SIGNAL`` in the environment says. 0: none. Then code that neither
     allocates nor waits can't be interrupted, and nothing can be killed; :func:`features` says so. ``ValueError`` for
-    a signal that can't be had.
+    a signal that can't be had; where ``OSTHREAD_SIGNAL`` names such a one, the first OSThread or LuaState raises it.
     """
     if isinstance(number, bool) or not isinstance(number, int):
         raise TypeError(f"a signal is a number, not {type(number).__name__}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import _core
-from ._options import check_text, code_parts
+from ._checks import check_text
+from ._options import code_parts
 
 __all__ = ["LuaFunction", "compile"]
 
@@ -40,11 +41,13 @@ class LuaFunction:
         """Runs it in a thread of its own and waits: its result, or its error.
 
         One that came out of a state with ``libraries="safe"`` gets no more than that, there and in any
-        :class:`OSThread` whose ``libraries`` are not given.
+        :class:`OSThread` whose ``libraries`` are not given. In a Python callable that Lua code calls, it has the
+        ``memory_limit`` of that code, in a state of its own, and is ended with it.
         """
         from ._thread import run
 
-        return run(self, *args)
+        limit = _core.memory_limit_here()
+        return run(self, *args, memory_limit=limit) if limit else run(self, *args)
 
     def __repr__(self) -> str:
         return f"<LuaFunction {self.name}>"

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .errors import Stopped
 
-__all__ = ["CancelledStopped", "ThreadFuture", "WaitTimeoutError"]
+__all__ = ["AwaitedFuture", "CancelledStopped", "ThreadFuture", "WaitTimeoutError"]
 
 if concurrent.futures.TimeoutError is TimeoutError:  # Python 3.11 and later
     WaitTimeoutError: type[TimeoutError] = TimeoutError
@@ -36,7 +36,8 @@ class ThreadFuture(concurrent.futures.Future[Any]):
     """A Future of a thread, which it keeps. Its ``cancel()`` stops running code too.
 
     ``cancel()`` interrupts the thread and returns whether it had not ended; the future is done when the thread
-    is. If the stop ended it, ``result()`` raises an error that is both a Stopped and a CancelledError.
+    is. If the stop ended it, the future is cancelled: ``cancelled()`` is true, and ``result()`` raises an error
+    that is both a Stopped and a CancelledError. Code that catches the stop and returns gives its result.
     """
 
     def __init__(self, thread: Owner) -> None:
@@ -51,6 +52,9 @@ class ThreadFuture(concurrent.futures.Future[Any]):
         self._asked = True
         self._thread.interrupt()
         return True
+
+    def cancelled(self) -> bool:
+        return self.done() and isinstance(super().exception(), CancelledStopped)
 
     def result(self, timeout: float | None = None) -> Any:
         try:
@@ -79,3 +83,13 @@ class ThreadFuture(concurrent.futures.Future[Any]):
     def renew_lock(self) -> None:
         """In a fork's child: a thread of the parent's may hold the old one."""
         self._condition = threading.Condition()
+
+
+class AwaitedFuture(ThreadFuture):
+    """What ``await thread`` waits for, cancelled by asyncio alone, for an await that was cancelled itself.
+
+    To the other awaits of the thread that is a Stopped: a CancelledError would pass for a cancellation of theirs.
+    """
+
+    def cancelled(self) -> bool:
+        return False

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol, TypedDict
 
+from ._channel import Channel
+from ._checks import check_encoding, check_flag, check_one_of, check_seconds, check_text_option, check_whole
+
 __all__ = ["StateOptions", "TextStream", "ThreadOptions", "check_state", "check_thread", "prepare"]
 
 
@@ -47,6 +50,8 @@ class StateOptions(TypedDict, total=False):
     """Of strings that come from Lua; ``None``: always bytes; UTF-8."""
     bytecode: bool
     """Whether precompiled code is taken; False."""
+    max_threads: int | None
+    """How many threads its Lua code may have alive, those that they start included; none, 0 with ``"safe"``."""
 
 
 class ThreadOptions(StateOptions, total=False):
@@ -60,17 +65,20 @@ class ThreadOptions(StateOptions, total=False):
     """Does not run until ``start()``."""
     on_exit: Literal["join", "terminate", "detach"]
     """What leaving the block, and the program's end, do; ``"join"``."""
-    max_threads: int | None
-    """How many threads its Lua code may have alive; none."""
     stack_size: int | None
-    """Bytes of the native stack; the system's."""
+    """Bytes of the native stack, at least 262144; the system's."""
     priority: Literal["low", "normal", "high"] | None
     """Of the native thread; the system's."""
     affinity: Iterable[int] | None
     """CPU numbers it may run on; all."""
+    closes: Iterable[Channel] | None
+    """Closed when the thread has ended, however it did; one named by several threads closes with the last."""
+    notify: Channel | None
+    """Gets this OSThread when it has ended; what finds it full is kept until there is room."""
 
 
 _LEAST_MEMORY = 65536  # what a chunk and its error need
+_LEAST_STACK = 256 * 1024  # the core's kMinimumStackSize
 _STATE = frozenset(StateOptions.__annotations__)
 _THREAD = frozenset(ThreadOptions.__annotations__) | _STATE
 
@@ -84,17 +92,20 @@ def check_thread(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a thread, checked."""
     checked = _check(options, _THREAD)
     if "on_exit" in checked:
-        _one_of(checked, "on_exit", ("join", "terminate", "detach"))
+        check_one_of(checked, "on_exit", ("join", "terminate", "detach"))
     if checked.get("priority") is not None:
-        _one_of(checked, "priority", ("low", "normal", "high"))
+        check_one_of(checked, "priority", ("low", "normal", "high"))
     for name in ("name", "chunk_name"):
-        _text(checked, name)
-    _whole(checked, "stack_size")
-    _whole(checked, "max_threads")
+        check_text_option(checked, name)
+    check_whole(checked, "stack_size", _LEAST_STACK, "the system's")
     if checked.get("affinity") is not None:
         checked["affinity"] = _cpus(checked["affinity"])
         if not checked["affinity"]:
             raise ValueError("affinity names no CPU")
+    if checked.get("closes") is not None:
+        checked["closes"] = _channels(checked["closes"])
+    if checked.get("notify") is not None and not isinstance(checked["notify"], Channel):
+        raise TypeError(f"notify must be a Channel, not {type(checked['notify']).__name__}")
     return checked
 
 
@@ -120,18 +131,15 @@ def _check(options: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
         if name not in known:
             raise TypeError(f"there is no option {name!r}; there are {', '.join(sorted(known))}")
     for name in ("grace", "time_limit"):
-        _seconds(checked, name)
+        check_seconds(checked, name)
     if checked.get("grace", 0) is None:
         del checked["grace"]
-    _whole(checked, "memory_limit")
-    if checked.get("memory_limit") is not None and checked["memory_limit"] < _LEAST_MEMORY:
-        raise ValueError(
-            f"memory_limit must be at least {_LEAST_MEMORY} bytes, not {checked['memory_limit']}"
-        )
+    check_whole(checked, "memory_limit", _LEAST_MEMORY)
+    check_whole(checked, "max_threads")
     for name in ("jit", "bytecode", "suspended"):
-        _flag(checked, name)
+        check_flag(checked, name)
     for name in ("path", "cpath"):
-        _text(checked, name)
+        check_text_option(checked, name)
     if "libraries" in checked:
         checked["libraries"] = _libraries(checked["libraries"])
     for name in ("globals", "modules"):
@@ -141,12 +149,7 @@ def _check(options: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
         for module, source in checked["modules"].items():
             if not isinstance(source, (str, bytes)):
                 raise TypeError(f"modules[{module!r}] must be Lua source, not {type(source).__name__}")
-    _text(checked, "encoding")
-    if checked.get("encoding") is not None:
-        try:
-            "".encode(checked["encoding"])
-        except (LookupError, ValueError):
-            raise ValueError(f"encoding: there is none called {checked['encoding']!r}") from None
+    check_encoding(checked.get("encoding"))
     stdout = checked.get("stdout")
     if stdout is not None and not callable(stdout) and not hasattr(stdout, "write"):
         raise TypeError(f"stdout must be a text stream or a callable, not {type(stdout).__name__}")
@@ -169,6 +172,16 @@ def _libraries(libraries: Any) -> list[str]:
     return names
 
 
+def _channels(channels: Any) -> list[Channel]:
+    if isinstance(channels, Channel) or not isinstance(channels, Iterable):
+        raise TypeError(f"closes must be a collection of channels, not {type(channels).__name__}")
+    checked = list(channels)
+    for channel in checked:
+        if not isinstance(channel, Channel):
+            raise TypeError(f"closes must name channels, not {type(channel).__name__}")
+    return checked
+
+
 def _cpus(cpus: Any) -> list[int]:
     if not isinstance(cpus, Iterable) or isinstance(cpus, (str, bytes)):
         raise TypeError(f"affinity must be a set of CPU numbers, not {cpus!r}")
@@ -188,61 +201,8 @@ def _mapping(name: str, value: Any) -> dict[str, Any]:
     for key in value:
         if not isinstance(key, str):
             raise TypeError(f"{name}: the name {key!r} must be a str")
-        _text({name: key}, name)
+        check_text_option({name: key}, name)
     return dict(value)
-
-
-def _seconds(options: dict[str, Any], name: str) -> None:
-    value = options.get(name)
-    if value is None:
-        return
-    if isinstance(value, (bool, str)) or (
-        not hasattr(value, "__float__") and not hasattr(value, "__index__")
-    ):
-        raise TypeError(f"{name} must be seconds, not {type(value).__name__}")
-    seconds = float(value)
-    if not seconds >= 0:
-        raise ValueError(f"{name} must be 0 or more seconds, not {value!r}")
-    options[name] = seconds
-
-
-def _whole(options: dict[str, Any], name: str) -> None:
-    value = options.get(name)
-    if value is None:
-        return
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    whole = value.__index__()
-    if not 0 <= whole < 2**63:
-        raise ValueError(f"{name} must be from 0 to 2**63 - 1, not {value!r}")
-    options[name] = whole
-
-
-def _flag(options: dict[str, Any], name: str) -> None:
-    if name in options and not isinstance(options[name], bool):
-        raise TypeError(f"{name} must be True or False, not {options[name]!r}")
-
-
-def _text(options: dict[str, Any], name: str) -> None:
-    value = options.get(name)
-    if value is None:
-        return
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{name} holds lone surrogates, which no name can: {value!r}") from None
-
-
-def check_text(value: Any, name: str) -> None:
-    """Whether it is None or text, by the name it has for the caller."""
-    _text({name: value}, name)
-
-
-def _one_of(options: dict[str, Any], name: str, values: tuple[str, ...]) -> None:
-    if options[name] not in values:
-        raise ValueError(f"{name} must be one of {', '.join(values)}, not {options[name]!r}")
 
 
 def _current_stdout() -> Callable[[str], Any] | None:

@@ -115,10 +115,7 @@ class LuaState(_core.State):
 
         Whether there was one. ``NotImplementedError`` where it can't be had (``features().kill``).
         """
-        if not _core.features()["kill"]:
-            raise NotImplementedError(
-                "kill() can't be had in this build: see osthread.features(); use interrupt()"
-            )
+        _core.require_kill()
         return self._kill()
 
     def statistics(self) -> StateStatistics:

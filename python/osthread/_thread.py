@@ -16,10 +16,12 @@ from typing import Any, Literal
 
 from . import _core
 from . import errors as _errors
+from ._channel import Channel
+from ._checks import seconds_in
 from ._function import LuaFunction
-from ._future import ThreadFuture, WaitTimeoutError
+from ._future import AwaitedFuture, ThreadFuture, WaitTimeoutError
 from ._options import ThreadOptions, check_thread, code_parts, prepare
-from .errors import Frame, LuaError, Stopped, ThreadAbandonedWarning
+from .errors import Frame, Stopped, ThreadAbandonedWarning
 
 try:
     from typing import Unpack
@@ -92,6 +94,8 @@ class ThreadStatistics:
     """What it waits for now (``"sleep"``); ``None`` if it does not wait."""
     waiting_seconds: float
     """For how long now."""
+    leaked: tuple[str, ...] = ()
+    """C modules that it had loaded when a kill ended it, whose finalizers never run: what was theirs is lost."""
 
 
 class _CallBack:
@@ -129,6 +133,7 @@ class OSThread(_core.Thread):
     """
 
     _made = False  # until the constructor below has returned, there is nothing to ask or to end
+    _adopted = False  # Lua code or C++ has started it, and decides how it ends
 
     def __init__(self, code: Any, /, *args: Any, **options: Unpack[ThreadOptions]) -> None:
         self._prepare(code, args, options)
@@ -138,22 +143,39 @@ class OSThread(_core.Thread):
         """All but the start, so that there is an object to end when Ctrl-C comes with it."""
         if self._made:
             raise RuntimeError("an OSThread is made once: OSThread.__init__() has been called before")
+        self._begin()
+        if isinstance(code, LuaFunction) and code._value.safe:
+            options = {"libraries": "safe", **options}
+        self._options = check_thread(options)
+        source, chunk_name = code_parts(code, self._options.get("chunk_name"))
+        super().__init__(source, chunk_name, args, prepare(self._options))
+        if self._options.get("notify") is not None:
+            self._announce(weakref.ref(self))
+        self._made = True
+        _threads[self._key] = self  # before it runs: its first instruction may ask who it is
+
+    @classmethod
+    def _adopt(cls, handle: _core.ThreadValue) -> OSThread:
+        """The object of a thread that Lua code or C++ has started."""
+        thread = cls.__new__(cls)
+        thread._begin()
+        _core.Thread.__init__(thread, handle)
+        thread._adopted = True
+        thread._options = thread._own_options()
+        thread._made = True
+        _threads[thread._key] = thread
+        return thread
+
+    def _begin(self) -> None:
         self._results_cache: Any = _UNSET
         self._error_cache: Any = _UNSET
         self._fetched = False
         self._asked = False  # to stop, through one of our methods
         self._detached = False
         self._dropped = False
-        self._future: ThreadFuture | None = None
+        self._futures: dict[type[ThreadFuture], ThreadFuture] = {}
         self._future_lock = threading.Lock()
         self._done_callbacks: list[Callable[[OSThread], Any]] = []
-        if isinstance(code, LuaFunction) and code._value.safe:
-            options = {"libraries": "safe", **options}
-        self._options = check_thread(options)
-        source, chunk_name = code_parts(code, self._options.get("chunk_name"))
-        super().__init__(source, chunk_name, args, prepare(self._options))
-        self._made = True
-        _threads[self._key] = self  # before it runs: its first instruction may ask who it is
 
     # --- What it is -----------------------------------------------------------------------------------
 
@@ -216,6 +238,18 @@ class OSThread(_core.Thread):
             time_limit=self._options.get("time_limit"),
             **self._statistics(),
         )
+
+    # --- Messages -------------------------------------------------------------------------------------
+
+    @property
+    def mailbox(self) -> Channel:
+        """The channel that its code receives from with ``osthread.receive()``; closed when it has ended."""
+        mailbox: Channel = self._mailbox()
+        return mailbox
+
+    def send(self, value: Any, timeout: float | None = None) -> None:
+        """Sends it a message: :meth:`Channel.send` of its mailbox."""
+        self.mailbox.send(value, timeout)
 
     # --- Its end --------------------------------------------------------------------------------------
 
@@ -295,17 +329,19 @@ class OSThread(_core.Thread):
     @property
     def future(self) -> ThreadFuture:
         """A ``concurrent.futures.Future`` of it; its ``cancel()`` stops running code too."""
+        return self._future_of(ThreadFuture)
+
+    def _future_of(self, kind: type[ThreadFuture]) -> ThreadFuture:
         with self._future_lock:
-            future = self._future
+            future = self._futures.get(kind)
             if future is not None:
                 return future
-            future = self._future = ThreadFuture(self)
-        self.add_done_callback(OSThread._finish_future)  # outside of the lock: it may have ended
-        return future
+            made = self._futures[kind] = kind(self)
+        self.add_done_callback(lambda thread: thread._finish(made))  # outside of the lock: it may have ended
+        return made
 
-    def _finish_future(self) -> None:
-        future = self._future
-        if future is None or future.done():
+    def _finish(self, future: ThreadFuture) -> None:
+        if future.done():
             return
         try:
             if self._status == "lost":
@@ -322,7 +358,7 @@ class OSThread(_core.Thread):
         """``result()`` without blocking the loop; cancelling the await interrupts the thread."""
         if self._status == "suspended":
             raise RuntimeError("this OSThread was never started, so it has no result to await")
-        return asyncio.wrap_future(self.future).__await__()
+        return asyncio.wrap_future(self._future_of(AwaitedFuture)).__await__()
 
     def _wait_for_end(self, timeout: float | None) -> None:
         if not self._ended() and _core.current_key() == self._key:
@@ -366,10 +402,7 @@ class OSThread(_core.Thread):
         neither. Does not wait; whether it had something to do. Code inside a Python callable or a C module ends when
         that returns. ``NotImplementedError`` where it can't be had (``features().kill``).
         """
-        if not _core.features()["kill"]:
-            raise NotImplementedError(
-                "kill() can't be had in this build: see osthread.features(); use interrupt() or terminate()"
-            )
+        _core.require_kill()
         self._asked = True
         return self._kill()
 
@@ -411,11 +444,18 @@ class OSThread(_core.Thread):
         """Gives up ownership: it runs to its end, kept by the library. Ended with the program."""
         if self._status == "suspended":
             raise RuntimeError("an OSThread that was never started can't be detached")
+        if self._adopted:
+            self._detach_adopted()
+            return
         self._detached = True
         key = self._key
         _detached[key] = self
         _threads[key] = self  # again, if the last reference is just going away
         self._on_end(lambda: _end_detached(key))
+
+    def _runs_free(self) -> bool:
+        """Whether its owner has given it up."""
+        return self._detached or self._is_detached()
 
     def _grace(self) -> float:
         return float(self._options.get("grace", 0.1))
@@ -435,7 +475,7 @@ class OSThread(_core.Thread):
         """
         if error is not None:
             own = self._error() if self._ended() and self._status != "lost" else None
-            if not self._detached:
+            if not self._runs_free():
                 self.terminate()
             self._fetched = True
             if own is not None:
@@ -459,7 +499,12 @@ class OSThread(_core.Thread):
     ) -> None:
         """As ``with``, without blocking the loop."""
         loop = asyncio.get_running_loop()
-        if error is None and not self._detached and self._policy() == "join" and self._status != "suspended":
+        if (
+            error is None
+            and not self._runs_free()
+            and self._policy() == "join"
+            and self._status != "suspended"
+        ):
             # Not its future: that would have the error fetched.
             ended = asyncio.Event()
             self.add_done_callback(lambda _: _set_soon(loop, ended))
@@ -480,7 +525,7 @@ class OSThread(_core.Thread):
         if self._status == "suspended":
             self._fetched = True
             self._discard()
-        elif self._detached:
+        elif self._runs_free():
             return
         elif self._policy() == "terminate":
             if not self._ended():
@@ -506,6 +551,10 @@ class OSThread(_core.Thread):
         status = self._status
         if self._ended() and self._done_callbacks:
             self._call_back()  # the thread comes too late for it
+        if self._adopted:
+            if self._done_callbacks:
+                self._on_end(self._call_back)  # keeps it until then
+            return
         if status == "suspended":
             self._discard()
             self._call_back()
@@ -576,7 +625,7 @@ def _timeout(seconds: float | None) -> float | None:
         return None
     if isinstance(seconds, bool) or not hasattr(seconds, "__float__"):
         raise TypeError(f"timeout must be seconds or None, not {type(seconds).__name__}")
-    seconds = float(seconds)
+    seconds = seconds_in(seconds, "timeout")
     if seconds != seconds:
         raise ValueError("timeout must be a number of seconds, not nan")
     return max(seconds, 0.0)
@@ -617,14 +666,19 @@ def run(code: Any, /, *args: Any, **options: Unpack[ThreadOptions]) -> Any:
 
 
 def enumerate() -> list[OSThread]:
-    """The threads that are alive."""
-    return [thread for thread in list(_threads.values()) if thread.is_alive()]
+    """The threads that are alive, those too that Lua code has started."""
+    threads = list(_threads.values())
+    for handle in _core.alive_threads():
+        if handle.key not in _threads:
+            with suppress(RuntimeError):  # its object has just gone
+                threads.append(thread_of(handle))
+    return [thread for thread in threads if thread.is_alive()]
 
 
 def current() -> OSThread | None:
     """The OSThread whose Lua code called the Python code that asks; ``None`` in a Python thread."""
-    key = _core.current_key()
-    return None if key is None else _threads.get(key)
+    handle = _core.current_thread()
+    return None if handle is None else thread_of(handle)
 
 
 def _end_detached(key: int) -> None:
@@ -635,10 +689,12 @@ def _end_detached(key: int) -> None:
             thread._report_unfetched()
 
 
-def _thread_of(key: int) -> OSThread:
-    thread = _threads.get(key)
+def thread_of(handle: _core.ThreadValue) -> OSThread:
+    thread = _threads.get(handle.key)
     if thread is None:
-        raise RuntimeError("the OSThread object of this thread is gone")
+        return OSThread._adopt(handle)
+    if thread._adopted:
+        thread._hold(handle)
     return thread
 
 
@@ -648,10 +704,10 @@ def _forget_parents() -> None:
     _callbacks_at_work.renew()
     for thread in list(_threads.values()):
         thread._future_lock = threading.Lock()
-        future = thread._future
-        if future is not None and not future.done():
-            future.renew_lock()
-            thread._finish_future()
+        for future in thread._futures.values():
+            if not future.done():
+                future.renew_lock()
+                thread._finish(future)
         thread._done_callbacks = []  # they are called in the parent
     _detached.clear()
     _threads.clear()
@@ -659,5 +715,3 @@ def _forget_parents() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_parents)
-
-_core._hand_over(errors=sys.modules[LuaError.__module__], function=LuaFunction, thread=_thread_of)

@@ -5,7 +5,7 @@
     LuaError(RuntimeError)           .message .traceback .frames .value .thread
      +- LuaSyntaxError               .chunk .line
      +- LuaMemoryError(MemoryError)
-     +- LuaTimeout                   its time_limit passed
+     +- LuaTimeout                   .stage: its time_limit passed
      +- Stopped                      .stage: request_stop() or interrupt() ended it
          +- Killed                   kill() ended it
          +- Abandoned                it sits in foreign code that does not return
@@ -19,6 +19,7 @@ A wait in vain is Python's own :class:`TimeoutError`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import BrokenBarrierError as BrokenBarrierError  # the core raises it
 from typing import Any, Literal, NamedTuple
 
 __all__ = [
@@ -111,6 +112,15 @@ class LuaMemoryError(LuaError, MemoryError):
 class LuaTimeout(LuaError):
     """The code ran longer than its ``time_limit``. Not a :class:`TimeoutError`: that is a wait in vain."""
 
+    stage: Literal["interrupt", "kill"]
+    """``"kill"`` if nothing less could enforce it: a LuaState is closed then."""
+
+    def __init__(
+        self, message: str, *, stage: Literal["interrupt", "kill"] = "interrupt", **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self.stage = stage
+
 
 class Stopped(LuaError):
     """``request_stop()`` or ``interrupt()`` ended the code."""
@@ -146,6 +156,17 @@ class ConversionError(TypeError):
 
 class ConversionOverflowError(ConversionError, OverflowError):
     """An int that no Lua number holds."""
+
+
+class ChannelClosed(Exception):
+    """Nothing can be sent through the channel any more, or it is closed and empty."""
+
+    sent: int = 0
+    """Of ``send_many``: how many values had been sent."""
+
+
+class WouldBlock(Exception):
+    """What was not to wait would have to: the channel is full, or empty."""
 
 
 class ThreadAbandonedWarning(RuntimeWarning):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from . import build, kernels, kill, start
+from . import build, channels, kernels, kill, start
 from .table import Row, show, show_head
 
 TOPICS: dict[str, Callable[[], list[Row]]] = {
@@ -20,6 +20,10 @@ TOPICS: dict[str, Callable[[], list[Row]]] = {
     "kill": lambda: build.run_program("kill"),
     "idle": lambda: build.run_program("idle"),
     "errors": lambda: build.run_program("errors"),
+    "channels": lambda: build.run_program("channels"),
+    "channels-parcels": lambda: build.run_program("parcels"),
+    "channels-parked": lambda: build.run_program("parked"),
+    "channels-python": channels.rows,
 }
 
 

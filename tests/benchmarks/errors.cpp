@@ -2,6 +2,7 @@
 #include <osthread/osthread.hpp>
 
 #include "measure.hpp"
+#include "run.hpp"
 
 namespace {
 
@@ -12,12 +13,8 @@ constexpr int kErrors = 100'000;
 double errors_per_second(int threads) {
   const std::string code = "for i = 1, " + std::to_string(kErrors) + " do pcall(error, 'x') end";
   std::vector<osthread::OSThread> all;
-  for (int i = 0; i < threads; ++i)
-    all.emplace_back(code, osthread::Values{}, osthread::ThreadOptions{.suspended = true});
-  const Clock::time_point begin = Clock::now();
-  for (osthread::OSThread& thread : all) thread.start();
-  for (osthread::OSThread& thread : all) thread.join();
-  return threads * kErrors / microseconds_since(begin) * 1e6;
+  for (int i = 0; i < threads; ++i) all.push_back(suspended(code));
+  return threads * kErrors / microseconds_of(std::move(all)) * 1e6;
 }
 
 }  // namespace

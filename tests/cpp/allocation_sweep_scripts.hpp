@@ -57,6 +57,42 @@ inline constexpr SweepScript kSweepScripts[] = {
   same(with:set(data):decode().key, 1)
   b:free()
 )lua"},
+    {"threads", R"lua(
+  local osthread = require "osthread"
+  local n = 1
+  local t = must(pcall(osthread.OSThread, function(x) return x + n end, 41))
+  same(t:result(), 42)
+  same(t.status, "finished")
+  local options = { name = "swept", suspended = true, globals = { g = 7 }, time_limit = 1000, libraries = { "string" } }
+  local u = must(pcall(osthread.OSThread, options, "return g"))
+  u:start()
+  same(osthread.with(u, function(each) return each:result() end), 7)
+  same(u.mailbox:close(), false)
+)lua"},
+    {"channels", R"lua(
+  local osthread = require "osthread"
+  local ch, other = osthread.Channel(8), osthread.Channel(1)
+  same(ch:send(1.5), true)
+  same(ch:send("text"), true)
+  same(ch:send(("long"):rep(2000)), true)
+  same(ch:send { 1, { x = other } }, true)
+  same(ch:try_send(false), true)
+  same(ch:try_send(1LL), true)
+  same(ch:receive(), 1.5)
+  same(ch:receive() .. #ch:receive(), "text8000")
+  same(ch:try_receive()[2].x, other)
+  same(ch:receive(), false)
+  local from, value = osthread.select(other, ch, 0)
+  same(from, ch)
+  same(value, 1LL)
+  same(select(2, osthread.select(ch, 0)), "timeout")
+  other:send(other:statistics())
+  for t in other do
+    same(t.capacity, 1)
+    other:close()
+  end
+  same(#tostring(ch) > 0, true)
+)lua"},
     {"tables", R"lua(
   local new, clear = require "table.new", require "table.clear"
   local t = new(4, 4)

@@ -10,6 +10,7 @@
 
 #include "../../cpp/src/finalizer_errors.hpp"
 #include "../../cpp/src/interpreter.hpp"
+#include "../../cpp/src/owned_threads.hpp"
 #include "../../cpp/src/prepared_states.hpp"
 #include "../../cpp/src/state_end.h"
 #include "allocation_sweep_scripts.hpp"
@@ -161,12 +162,16 @@ std::size_t set_up_and_ask(const Shared& shared) {
   return interpreter.vm().quota().fails_in();
 }
 
-// Finalizers fail as well, which nobody is told of here.
-struct SilentFinalizers {
-  SilentFinalizers() {
-    set_finalizer_error_reporter([](const std::exception_ptr&) noexcept { return true; });
+// Finalizers fail as well, and threads lose their owners, which nobody is told of here.
+struct Silence {
+  Silence() {
+    set_finalizer_error_reporter([](const std::exception_ptr&, const char*) noexcept { return true; });
+    set_lost_thread_reporter([](ThreadCore&, bool) noexcept {});
   }
-  ~SilentFinalizers() { set_finalizer_error_reporter(nullptr); }
+  ~Silence() {
+    set_finalizer_error_reporter(nullptr);
+    set_lost_thread_reporter(nullptr);
+  }
 };
 
 }  // namespace
@@ -205,7 +210,7 @@ TEST_CASE("whichever allocation fails while a state is made, set up and asked, n
 TEST_CASE("whichever allocation of a chunk fails, it ends as one of memory, and the state goes on" *
           OSTHREAD_SWEEP) {
   if (!osthread_has_arena()) return;
-  const SilentFinalizers silent;
+  const Silence silent;
   for (const Failing failing : {Failing::one, Failing::all}) {
     CAPTURE(failing);
     for (const SweepScript& script : kSweepScripts) {

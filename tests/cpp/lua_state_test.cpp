@@ -56,6 +56,7 @@ TEST_CASE("time_limit is for each call and may be changed [compiled loop]") {
     state.execute("while true do end");
   } catch (const LuaTimeout& error) {
     CHECK(error.message() == "time limit of 0.02 s exceeded");
+    CHECK(error.stage() == StopStage::interrupt);
   }
   state.set_time_limit(std::nullopt);
   CHECK(state.eval("2").at(0).as<int>() == 2);

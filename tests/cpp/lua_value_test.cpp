@@ -1,4 +1,5 @@
 // Values into a state and out of it.
+#include <bit>
 #include <cmath>
 #include <map>
 
@@ -86,6 +87,44 @@ TEST_CASE("elements in the hash part are elements all the same") {
   REQUIRE(list.elements().size() == 100);
   CHECK(list.elements()[41].as<int>() == 42);
   CHECK(list.fields().size() == 1);
+}
+
+TEST_CASE("arrays of numbers come back as they were, whatever their length and what follows") {
+  for (const int size : {1, 255, 256, 257, 1000}) {
+    CAPTURE(size);
+    const Values results =
+        lua("local size = ... local t = {} for i = 1, size do t[i] = i / 2 end t[size + 1] = 'end' t.x = 7 "
+            "local numbers = {} for i = 1, size do numbers[i] = -i end return t, numbers",
+            {size});
+    for (const Value& value : results) {
+      const Value back = round_trip(value);
+      CHECK(back.elements().size() == value.elements().size());
+      CHECK(back.fields().size() == value.fields().size());
+      for (int i = 0; i < size; ++i)
+        CHECK(as_number(back.elements().at(static_cast<std::size_t>(i))) ==
+              as_number(value.elements().at(static_cast<std::size_t>(i))));
+    }
+    CHECK(as_text(round_trip(results.at(0)).elements().back()) == "end");
+    CHECK(as_number(round_trip(results.at(0)).get("x")) == 7);
+  }
+}
+
+TEST_CASE("an element 0 is a field beside an array of numbers") {
+  const Value table = lua("return {[0] = 7, 1, 2, 3}").at(0);
+  CHECK(table.elements().size() == 3);
+  REQUIRE(table.fields().size() == 1);
+  CHECK(as_number(table.fields().front().first) == 0);
+  CHECK(as_number(table.fields().front().second) == 7);
+}
+
+TEST_CASE("a nan of any bits is a nan in an array, and not another type") {
+  Values nans;
+  for (std::uint64_t tag = 0xfff8; tag <= 0xffff; ++tag)
+    nans.push_back(std::bit_cast<double>(tag << 48 | 0x1234));
+  CHECK(lua("for _, x in ipairs(...) do assert(type(x) == 'number' and x ~= x) end return #(...)",
+            {Value::array(nans)})
+            .at(0)
+            .as<int>() == 8);
 }
 
 TEST_CASE("cycles and shared references cross both ways, several results sharing too") {

@@ -137,6 +137,10 @@ constexpr Crossing kCrossings[] = {
     {"this is = no lua", "expected"},
     {"function(a, b, ...) return a.list, b, select('#', ...) end"},
     {"error('plain')", "plain"},
+    {"local osthread = require 'osthread' local ch, other = osthread.Channel(4), osthread.Channel(1) "
+     "ch:send({...}) ch:send(('x'):rep(5000)) ch:send(other) ch:try_send('short') "
+     "local from, value = osthread.select(other, ch) "
+     "return from, value, ch:receive(), ch:try_receive(), ch:receive(), ch:statistics(), tostring(ch)"},
 };
 
 // What crosses, and who else has it.

@@ -32,9 +32,8 @@ def _native_threads() -> dict[int, str]:
         with suppress(OSError):  # it has ended
             names[int(task.name)] = (task / "comm").read_text().strip()
     own = names[os.getpid()]  # which threads that other libraries make inherit
-    return {
-        task: name for task, name in names.items() if task not in known and name not in (own, "osthread-dog")
-    }
+    ours = (own, "osthread-dog", "osthread-notify")
+    return {task: name for task, name in names.items() if task not in known and name not in ours}
 
 
 def _threads_left(before: dict[int, str]) -> list[str]:

@@ -174,7 +174,17 @@ def test_run_memory_limit(script: Path) -> None:
 
 @pytest.mark.parametrize(
     ("call", "status"),
-    [("", 0), ("nil", 0), ("true", 0), ("false", 1), ("0", 0), ("3", 3), ("256 + 7", 7), ("'x'", 1)],
+    [
+        ("", 0),
+        ("nil", 0),
+        ("true", 0),
+        ("false", 1),
+        ("0", 0),
+        ("3", 3),
+        ("256 + 7", 7),
+        ("512", 1),
+        ("'x'", 1),
+    ],
 )
 def test_run_exit(script: Path, call: str, status: int) -> None:
     """os.exit ends the script, and its argument is the exit status."""
@@ -270,10 +280,29 @@ def test_eval_error(code: str, message: str) -> None:
     assert message in err
 
 
-@pytest.mark.parametrize(("code", "status"), [("os.exit(3)", 3), ("os.exit()", 0), ("os.exit(false)", 1)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("os.exit(3)", 3), ("os.exit()", 0), ("os.exit(false)", 1), ("os.exit(256)", 1)]
+)
 def test_eval_exit(code: str, status: int) -> None:
     """os.exit is no result."""
     assert cli("eval", code, status=status) == ("", "")
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "args", [("eval",), ("run", "-"), ("run", "--threads", "2", "-"), ("repl",), ("doctor",)]
+)
+def test_a_reader_that_has_had_enough(args: tuple[str, ...]) -> None:
+    """As `head`: an end in silence, with the status that a shell gives a program that SIGPIPE has ended."""
+    loop = "for i = 1, 1e7 do print(i) end"
+    command = [*COMMAND, *args, *([loop] if args == ("eval",) else [])]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        process.stdout.close()
+        _, err = process.communicate(loop, timeout=60)
+    assert (process.returncode, err) == (141, "")
 
 
 # --- repl, from a pipe ----------------------------------------------------------------------------
@@ -296,6 +325,17 @@ def test_repl_pipe_goes_on_after_errors() -> None:
 def test_repl_pipe_ends_within_a_chunk() -> None:
     """Input that ends too early is an error."""
     assert "<eof>" in cli("repl", stdin="while true do\n", status=1)[1]
+
+
+def test_repl_goes_on_in_a_fresh_state_when_one_is_lost() -> None:
+    """One line for the error, one for what is gone."""
+    typed = "x = 1\nfunction f() return coroutine.wrap(f)() end f()\nx\n1 + 1\n"
+    out, err = cli("repl", stdin=typed, status=1)
+    assert out == "nil\n2\n"
+    assert err.splitlines() == [
+        "osthread: C stack overflow",
+        "osthread: the Lua state and its globals are lost; going on with a fresh one",
+    ]
 
 
 def test_repl_exit() -> None:

@@ -19,15 +19,20 @@ ROOT = Path(__file__).resolve().parents[2]
 # includes what is on its own floor or below. A new file gets its floor here.
 FLOORS = {
     0: "export version native_thread native_thread_os waiter error deadline fork cpu_time standard_output "
-    "shared_object stack_bounds stack_room c_stack program_counter",
+    "shared_object stack_bounds stack_room c_stack program_counter asymmetric_fence adaptive_spin wait_list wait_note "
+    "wait_lines notifier",
     1: "cpuid unwind call callback leaving memory memory_error landing safe_point counted_call lua_headers "
-    "registry_slots state_end memory_quota vm frames interrupt stack_guard run open_files commands stdio "
-    "stdio_bundled stop chained_handler run_slot run_leaving run_host",
-    2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors",
+    "registry_slots state_end memory_quota thread_budget vm frames interrupt stack_guard run open_files commands stdio "
+    "stdio_bundled stop chained_handler run_slot run_leaving run_host "
+    "blocking",
+    2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors "
+    "profiler ffi_library ffi luv leaks table_numbers",
+    3: "ring channel_core channel select sync_core sync holdings "
+    "shared_handle shared_handle_parts shared_table shared_table_core",
     4: "options chunk turn_lock interpreter interpreter_errors prepared_states watchdog registry thread_core "
-    "thread_core_stopping thread_handle osthread "
-    "lua_state host run_lua_thread",
-    6: "lua_module",
+    "thread_core_stopping thread_core_talking thread_core_owning thread_handle owned_threads osthread "
+    "lua_state host host_channel host_sync run_lua_thread",
+    6: "lua_module lua_channel lua_wait lua_message lua_sync lua_shared_table lua_thread lua_thread_options",
     7: "bindings",  # and every other file of cpp/bindings
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -290,6 +290,19 @@ def test_chunk_of_a_syntax_error_is_text() -> None:
     assert caught.value.chunk == "x x --\\xff"
 
 
+@pytest.mark.parametrize("code", ["return 1\0 2", "x = {\0", "\0"])
+def test_syntax_error_at_a_nul_byte_says_so(code: str) -> None:
+    """Lua's own message names nothing there, and shows the code up to there only."""
+    with pytest.raises(LuaSyntaxError, match="NUL byte"):
+        OSThread(code)
+
+
+def test_syntax_error_elsewhere_blames_no_nul_byte() -> None:
+    with pytest.raises(LuaSyntaxError) as caught:
+        OSThread("x = 'a\0b' +")
+    assert "NUL" not in caught.value.message
+
+
 @pytest.mark.parametrize(
     "code", ["job.lua", "scripts/job.lua", "/srv/job.lua", "./run/this", "C:\\jobs\\job.lua"]
 )

@@ -1,4 +1,4 @@
-"""Every program of python/examples runs, and says nothing on stderr."""
+"""Every program of python/examples, and every Lua program of cpp/examples, runs, and says nothing on stderr."""
 
 import subprocess
 import sys
@@ -6,19 +6,23 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "python" / "examples").glob("*.py"))
+ROOT = Path(__file__).parents[2]
+PYTHON = sorted((ROOT / "python" / "examples").glob("*.py"))
+LUA = sorted((ROOT / "cpp" / "examples").glob("*.lua"))
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", [*PYTHON, *LUA], ids=lambda path: path.name)
 def test_example(example: Path) -> None:
     """Warnings are errors here: an example drops no thread and forgets no result."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", example], capture_output=True, text=True, timeout=120, check=False
-    )
+    command = [sys.executable, "-W", "error", example]
+    if example.suffix == ".lua":
+        command[3:3] = ["-m", "osthread", "run"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
 
 def test_there_are_examples() -> None:
-    """The folder was found."""
-    assert EXAMPLES
+    """The folders were found."""
+    assert PYTHON
+    assert LUA

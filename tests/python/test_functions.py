@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import osthread
@@ -342,3 +343,31 @@ def test_function_outlives_everything_it_came_from() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+
+
+# --- Called by a Python callable of Lua code's ------------------------------------------------------------
+
+
+def call_within_a_thread(function: Callable[[], Any], **limits: Any) -> None:
+    osthread.run("(...)()", function, **limits)
+
+
+def call_within_a_state(function: Callable[[], Any], **limits: Any) -> None:
+    LuaState(**limits).execute("(...)()", function)
+
+
+@pytest.mark.parametrize("call_within", [call_within_a_thread, call_within_a_state])
+def test_a_call_within_lua_code_has_its_limits(call_within: Callable[..., None]) -> None:
+    large = osthread.compile("return #('x'):rep(2^22)")
+    with pytest.raises(osthread.LuaMemoryError):
+        call_within(lambda: large(), memory_limit=1 << 20)
+    endless = osthread.compile("while true do end")
+    with pytest.raises(osthread.LuaTimeout):
+        call_within(lambda: endless(), time_limit=0.05)
+    assert osthread.enumerate() == []
+
+
+def test_a_call_outside_of_lua_code_has_no_limit() -> None:
+    with LuaState(memory_limit=1 << 20) as state:
+        double = state.execute("return function(s) return #(s .. s) end")
+    assert double("x" * (1 << 20)) == 1 << 21

@@ -14,7 +14,7 @@ from typing import Any
 
 import osthread
 import pytest
-from osthread import Killed, LuaState, LuaTimeout, OSThread
+from osthread import Killed, LuaError, LuaState, LuaTimeout, OSThread
 
 PATIENCE = 30
 ENDLESS = "while true do end"
@@ -302,8 +302,9 @@ def test_a_state_obeys_its_time_limit_and_is_closed_then(code: str) -> None:
         with pytest.raises(LuaTimeout):
             state.close()
         return
-    with pytest.raises(LuaTimeout):
+    with pytest.raises(LuaTimeout) as caught:
         state.execute(code)
+    assert caught.value.stage == "kill"
     with pytest.raises(RuntimeError, match="closed: only a kill could enforce its time limit"):
         state.eval("1")
     state.close()
@@ -313,8 +314,9 @@ def test_a_state_that_ordinary_code_overran_goes_on() -> None:
     with LuaState(time_limit=0.01, grace=0.0) as state:
         for code in ("while true do end", "while true do pcall(function() while true do end end) end"):
             for _ in range(10):
-                with pytest.raises(LuaTimeout):
+                with pytest.raises(LuaTimeout) as caught:
                     state.execute(code)
+                assert caught.value.stage == "interrupt"
         state.time_limit = None
         assert state.eval("6 * 7") == 42
 
@@ -347,6 +349,28 @@ def test_a_state_is_killed_from_another_thread(started: Any) -> None:
     with pytest.raises(RuntimeError, match=r"closed: kill\(\) ended it"):
         state.eval("1")
     assert state.kill() is False
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [
+        ({}, r"closed: kill\(\) ended the code that had called it"),
+        ({"time_limit": 0.05, "grace": 0.01}, "the time limit of the code that had called it"),
+    ],
+    ids=["kill", "time_limit"],
+)
+def test_a_state_that_went_with_the_thread_that_called_it_says_so(
+    stop: dict[str, float], reason: str
+) -> None:
+    started = threading.Event()
+    state = LuaState(globals={"started": started.set})
+    thread = OSThread("(...)()", lambda: state.execute(BOMB), **stop)
+    assert started.wait(PATIENCE)
+    if not stop:
+        thread.kill()
+    assert isinstance(thread.exception(PATIENCE), LuaError)
+    with pytest.raises(RuntimeError, match=reason):
+        state.eval("1")
 
 
 # --- Commands -----------------------------------------------------------------------------------------

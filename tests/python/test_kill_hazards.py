@@ -217,6 +217,35 @@ except KeyboardInterrupt:
     assert script.finish() == (0, "looping\nended\n", "")
 
 
+def test_a_handler_of_the_program_s_own_that_returns_costs_no_state(start_script: Callable[..., Any]) -> None:
+    """Not with several presses either, while C functions run in which no hook is heard."""
+    script = start_script("""
+import signal, threading, time
+import osthread
+
+pressed = []
+signal.signal(signal.SIGINT, lambda *_: pressed.append(1))
+entered = threading.Event()
+
+def tell():
+    entered.wait()
+    print("inside", flush=True)
+
+threading.Thread(target=tell, daemon=True).start()
+state = osthread.LuaState()
+state["entered"] = entered.set
+state.execute('''
+  getmetatable(newproxy(true)).__gc = function() entered() local t = os.clock() while os.clock() < t + 1 do end end
+  collectgarbage()''')
+print(len(pressed) > 0, state.eval("6 * 7"))
+""")
+    script.wait_for("inside")
+    for _ in range(3):
+        time.sleep(0.15)
+        script.interrupt()
+    assert script.finish() == (0, "inside\nTrue 42\n", "")
+
+
 def test_a_state_that_is_killed_below_another_one_s_call_is_left_when_that_returns() -> None:
     """Not under its own call, though what asks is a run of its own."""
 

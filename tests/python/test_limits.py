@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 import time
 from typing import Any
 
@@ -395,3 +396,26 @@ def test_statistics_tell_the_limits() -> None:
         assert state.statistics().time_limit == 2
         state.time_limit = None
         assert state.statistics().time_limit is None
+
+
+FULL = "local t = {} pcall(function() while true do t[#t + 1] = {} end end) "
+
+
+@pytest.mark.parametrize("stop", ["interrupt", "terminate", "request_stop"])
+def test_a_stop_of_code_whose_memory_is_full_is_a_stop(stop: str) -> None:
+    full = threading.Event()
+    rest = "sleep(1000)" if stop == "request_stop" else "while true do end"
+    code = "local full, sleep = ..., require('osthread').sleep " + FULL + "full() " + rest
+    thread = osthread.OSThread(code, full.set, memory_limit=1 << 20)
+    assert full.wait(PATIENCE)
+    getattr(thread, stop)()
+    assert type(thread.exception(PATIENCE)) is osthread.Stopped
+    assert thread.status == "stopped"
+
+
+def test_a_time_limit_of_code_whose_memory_is_full_is_a_time_limit() -> None:
+    code = FULL + "while true do end"
+    with pytest.raises(osthread.LuaTimeout):
+        osthread.run(code, memory_limit=1 << 20, time_limit=0.2)
+    with osthread.LuaState(memory_limit=1 << 20, time_limit=0.2) as state, pytest.raises(osthread.LuaTimeout):
+        state.execute(code)

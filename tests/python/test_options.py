@@ -1,6 +1,8 @@
 """Every wrong option is an error that names it, before anything is made."""
 
 import pathlib
+import re
+from collections.abc import Callable
 from typing import Any
 
 import osthread
@@ -18,6 +20,8 @@ OF_STATES: list[tuple[str, Any]] = [
     ("time_limit", "5"),
     ("time_limit", [5]),
     ("time_limit", True),
+    ("time_limit", 10**400),
+    ("grace", 10**400),
     ("memory_limit", -1),
     ("memory_limit", 0),
     ("memory_limit", 65535),
@@ -110,11 +114,44 @@ def test_wrong_option_of_a_state_is_an_error_that_names_it(option: str, value: A
 
 
 @pytest.mark.parametrize(
+    ("option", "wrong", "range_of"),
+    [
+        ("memory_limit", (-1, 0, 65535, 2**63), "from 65536 to 2**63 - 1"),
+        ("stack_size", (-1, 1, 2**18 - 1, 2**63), "0 (the system's) or from 262144 to 2**63 - 1"),
+        ("max_threads", (-1, 2**63), "from 0 to 2**63 - 1"),
+    ],
+)
+def test_error_of_a_number_tells_the_one_range(option: str, wrong: tuple[int, ...], range_of: str) -> None:
+    for value in wrong:
+        with pytest.raises(ValueError, match=re.escape(f"{option} must be {range_of}, not {value}")):
+            OSThread("return 1", **{option: value})
+    assert OSThread("return 1", **{option: 2**18}).result() == 1
+
+
+@pytest.mark.parametrize(
     "option", ["name", "chunk_name", "suspended", "on_exit", "stack_size", "priority", "affinity"]
 )
 def test_option_of_threads_alone_is_none_of_a_state(option: str) -> None:
     with pytest.raises(TypeError, match=option):
         LuaState(**{option: None})  # type: ignore[arg-type]
+
+
+def test_timeout_that_no_float_holds_is_an_error_that_names_it() -> None:
+    endless = 10**400
+    with OSThread("require('osthread').sleep(1e9)", on_exit="terminate") as thread:
+        waits: list[Callable[[], Any]] = [
+            lambda: thread.join(endless),
+            lambda: thread.result(endless),
+            lambda: thread.pause(endless),
+            lambda: osthread.Channel().receive(endless),
+            lambda: osthread.select(osthread.Channel(), timeout=endless),
+            lambda: osthread.Event().wait(endless),
+        ]
+        for wait in waits:
+            with pytest.raises(OverflowError, match="timeout is too large"):
+                wait()
+        with pytest.raises(OverflowError, match="grace is too large"):
+            thread.terminate(endless)
 
 
 def test_error_of_an_unknown_option_tells_which_there_are() -> None:

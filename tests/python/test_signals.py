@@ -154,10 +154,11 @@ for code in ("require('osthread').sleep(1000)", "while true do t = {} end",
     print(thread.terminate())
 thread = OSThread("return 1")
 thread.join()
-try:
-    thread.kill()
-except NotImplementedError as error:
-    print("kill:", "features" in str(error))
+for owner in (thread, osthread.LuaState()):
+    try:
+        owner.kill()
+    except NotImplementedError as error:
+        print("kill:", "features" in str(error), "takes a signal" in str(error))
 print(osthread.run("return 6 * 7"))
 thread = OSThread("while not stop do end", globals={"stop": False}, grace=0.01)
 with warnings.catch_warnings():
@@ -166,7 +167,7 @@ with warnings.catch_warnings():
 import os
 os._exit(0)
 """
-    expected = "0 False False\nstopped\nstopped\nstopped\nkill: True\n42\nabandoned\n"
+    expected = "0 False False\nstopped\nstopped\nstopped\nkill: True True\nkill: True True\n42\nabandoned\n"
     assert run_script(
         script.replace("import os\nos._exit", "import os, sys\nsys.stdout.flush()\nos._exit")
     ) == (
@@ -202,7 +203,33 @@ def test_what_is_no_signal(number: Any) -> None:
         osthread.set_signal(number)
 
 
-@pytest.mark.parametrize("text", ["9", "x", "", "-1"])
-def test_an_environment_that_makes_no_sense_changes_nothing(text: str, run_script: RunScript) -> None:
-    script = f"import os\nos.environ['OSTHREAD_SIGNAL'] = {text!r}\n{STOPS}print(osthread.features().signal)"
+@pytest.mark.parametrize(
+    ("text", "use"), [("9", "OSThread('')"), ("-1", "LuaState()"), ("x" * 100, "compile('')")]
+)
+def test_an_environment_that_makes_no_sense_is_an_error_until_a_choice_is_made(
+    text: str, use: str, run_script: RunScript
+) -> None:
+    script = f"""
+import os
+os.environ['OSTHREAD_SIGNAL'] = {text!r}
+import osthread
+for _ in range(2):
+    try:
+        osthread.{use}
+    except ValueError as error:
+        print(error)
+osthread.set_signal({int(signal.SIGURG)})
+{STOPS}"""
+    returncode, said, stderr = run_script(script)
+    assert (returncode, stderr) == (0, "")
+    *errors, first, second = said.splitlines()
+    assert (first, second) == ("stopped", "killed")
+    assert len(errors) == 2
+    for error in errors:
+        assert f"OSTHREAD_SIGNAL={text[:31]} in the environment" in error
+        assert "SIGURG" in error
+
+
+def test_an_empty_environment_variable_is_none(run_script: RunScript) -> None:
+    script = f"import os\nos.environ['OSTHREAD_SIGNAL'] = ''\n{STOPS}print(osthread.features().signal)"
     assert run_script(script) == (0, f"stopped\nkilled\n{int(signal.SIGURG)}\n", "")

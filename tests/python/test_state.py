@@ -1,13 +1,20 @@
 """LuaState: a state without a thread, which takes one call at a time."""
 
+import gc
 import pickle
+import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import osthread
 import pytest
 from osthread import LuaError, LuaMemoryError, LuaState, LuaSyntaxError, LuaTimeout, OSThread, Stopped
+
+PATIENCE = 30
 
 
 @pytest.fixture
@@ -390,3 +397,33 @@ def test_exception_of_a_callable_has_the_lua_stack_as_a_note() -> None:
         state.execute("local f = ... f()", lambda: 1 / 0)
     if hasattr(caught.value, "__notes__"):
         assert "main chunk" in caught.value.__notes__[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sleep is a command of POSIX")
+def test_a_stopped_call_ends_the_commands_it_has_started() -> None:
+    state = LuaState()
+    state.execute("before = io.popen('sleep 0.5; echo kept')")
+    state.time_limit = 0.2
+    with pytest.raises(osthread.LuaTimeout):
+        state.execute("during = io.popen('trap \"\" TERM; sleep 1000') return during:read('*a')")
+    state.time_limit = None
+    assert state.eval("before:read('*a')") == "kept\n"
+    begin = time.monotonic()
+    state.close()
+    assert time.monotonic() - begin < PATIENCE
+
+
+@pytest.mark.parametrize("code", ["(...)()", "kept = {pcall(...)}"])
+def test_a_state_in_which_a_callable_has_raised_goes_with_its_owner(code: str) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    def use() -> weakref.ref[LuaState]:
+        state = LuaState()
+        with suppress(ValueError):
+            state.execute(code, fail)
+        return weakref.ref(state)
+
+    state = use()
+    gc.collect()
+    assert state() is None

@@ -670,7 +670,9 @@ def test_cancelling_the_future_stops_running_code(started) -> None:
         future.result(PATIENCE)
     assert isinstance(caught.value, concurrent.futures.CancelledError)
     assert thread.status == "stopped"
+    assert future.cancelled()
     assert future.cancel() is False
+    assert concurrent.futures.wait([future], PATIENCE).done == {future}
 
 
 def test_a_future_that_is_cancelled_too_late_keeps_the_result(gate) -> None:
@@ -681,6 +683,16 @@ def test_a_future_that_is_cancelled_too_late_keeps_the_result(gate) -> None:
     assert future.cancel() is True
     gate.open()
     assert future.result(PATIENCE) == "kept"
+    assert not future.cancelled()
+
+
+def test_a_thread_that_is_stopped_otherwise_cancels_no_future(started) -> None:
+    thread = OSThread("started() " + ENDLESS, globals={"started": started})
+    future = thread.future
+    started.wait()
+    thread.interrupt()
+    assert type(future.exception(PATIENCE)) is osthread.Stopped
+    assert not future.cancelled()
 
 
 # --- asyncio ------------------------------------------------------------------------------------------
@@ -710,6 +722,42 @@ def test_await_many_at_once() -> None:
         return await asyncio.gather(*(OSThread("return ...", i) for i in range(50)))
 
     assert asyncio.run(main()) == list(range(50))
+
+
+def test_cancelling_the_future_cancels_what_wraps_it_but_stops_an_await(started) -> None:
+    async def main():
+        thread = OSThread("started() " + ENDLESS, globals={"started": started})
+        wrapped = asyncio.wrap_future(thread.future)
+
+        async def waiter():
+            await thread
+
+        task = asyncio.create_task(waiter())
+        await asyncio.get_running_loop().run_in_executor(None, started.wait)
+        assert thread.future.cancel()
+        with pytest.raises(osthread.Stopped):
+            await task
+        with pytest.raises(asyncio.CancelledError):
+            await wrapped
+
+    asyncio.run(main())
+
+
+def test_cancelling_one_await_is_a_stop_for_the_other(started) -> None:
+    async def main():
+        thread = OSThread("started() " + ENDLESS, globals={"started": started})
+
+        async def waiter():
+            await thread
+
+        cancelled, other = (asyncio.create_task(waiter()) for _ in range(2))
+        await asyncio.get_running_loop().run_in_executor(None, started.wait)
+        cancelled.cancel()
+        for task, error in ((cancelled, asyncio.CancelledError), (other, osthread.Stopped)):
+            with pytest.raises(error):
+                await task
+
+    asyncio.run(main())
 
 
 def test_cancelling_the_await_interrupts_the_thread(started) -> None:

@@ -526,7 +526,7 @@ def test_what_can_not_cross_is_refused_with_place_and_remedy(value: Any, remedy:
     with pytest.raises(ConversionError, match=remedy) as caught:
         OSThread("return 1", 1, {"callback": value})
     assert caught.value.path == "args[2].callback"
-    assert str(caught.value).startswith("args[2].callback: ")
+    assert str(caught.value).startswith("args[2].callback: this ")
     assert type(value).__name__ in str(caught.value)
 
 

@@ -3,12 +3,13 @@
 //   LuaError                what a chunk raised: message, traceback, frames, value
 //    +- LuaSyntaxError      the code does not compile: chunk, line
 //    +- LuaMemoryError      memory_limit
-//    +- LuaTimeout          time_limit
-//    +- Stopped             request_stop() or interrupt() ended it
+//    +- LuaTimeout          time_limit: stage
+//    +- Stopped             request_stop() or interrupt() ended it: stage
 //        +- Killed          kill() ended it
 //        +- Abandoned       it sits in foreign code that does not return
 //   ConversionError         a value that can't cross, and its place
 //   WaitTimeout             a wait in vain
+//   ChannelClosed           nothing can be sent any more, or nothing is left to receive
 //
 // Thread safety: errors are values; a const one may be read from any thread.
 #pragma once
@@ -83,15 +84,19 @@ class OSTHREAD_EXPORT LuaMemoryError : public LuaError {
   LuaMemoryError(const LuaMemoryError&);
 };
 
-class OSTHREAD_EXPORT LuaTimeout : public LuaError {
- public:
-  using LuaError::LuaError;
-  ~LuaTimeout() override;
-  LuaTimeout(const LuaTimeout&);
-};
-
 // Which of the ways to stop ended the chunk.
 enum class StopStage { request, interrupt, kill };
+
+class OSTHREAD_EXPORT LuaTimeout : public LuaError {
+ public:
+  LuaTimeout(ErrorDetails details, StopStage stage);
+  ~LuaTimeout() override;
+  LuaTimeout(const LuaTimeout&);
+  StopStage stage() const noexcept { return stage_; }  // kill: only that could enforce the limit
+
+ private:
+  StopStage stage_;
+};
 
 class OSTHREAD_EXPORT Stopped : public LuaError {
  public:
@@ -137,6 +142,16 @@ class OSTHREAD_EXPORT WaitTimeout : public std::runtime_error {
   using std::runtime_error::runtime_error;
   ~WaitTimeout() override;
   WaitTimeout(const WaitTimeout&);
+};
+
+class OSTHREAD_EXPORT ChannelClosed : public std::runtime_error {
+ public:
+  static constexpr const char* kSend = "the channel is closed: nothing can be sent";
+  static constexpr const char* kReceive = "the channel is closed and empty";
+  static constexpr const char* kSelect = "all channels are closed and empty";
+  using std::runtime_error::runtime_error;
+  ~ChannelClosed() override;
+  ChannelClosed(const ChannelClosed&);
 };
 
 // For language bindings: an exception of the host's language on its way through Lua.

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "osthread/channel.hpp"
 #include "osthread/native_thread.hpp"
 #include "osthread/value.hpp"
 
@@ -36,6 +37,8 @@ struct StateOptions {
   std::optional<std::string> cpath{};                          // package.cpath; none: LuaJIT's
   OutputFunction output{};
   bool bytecode = false;  // whether precompiled code is taken
+  // How many threads its code may have alive, those that they start included; none: any, or 0 if safe.
+  std::optional<std::size_t> max_threads{};
 };
 
 // What leaving its scope does to a running thread.
@@ -57,9 +60,15 @@ struct ThreadOptions {
   std::optional<std::string> cpath{};
   OutputFunction output{};
   bool bytecode = false;
+  std::optional<std::size_t> max_threads{};
   std::size_t stack_size = 0;  // bytes of the native thread; 0: the system's
   std::optional<Priority> priority{};
   std::vector<int> affinity{};  // CPU numbers; empty: all
+  // Closed when the thread has ended, however it did; one named by several threads with the last of them.
+  std::vector<Channel> closes{};
+  // Gets this thread, as a handle, when it has ended. It never waits for room: what finds the channel full is
+  // kept until there is some.
+  std::optional<Channel> notify{};
 
   StateOptions state() const;
   NativeThreadOptions native() const;

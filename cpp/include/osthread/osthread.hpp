@@ -17,11 +17,14 @@
 #include <string>
 #include <vector>
 
+#include "osthread/channel.hpp"
 #include "osthread/error.hpp"
 #include "osthread/export.hpp"
 #include "osthread/lua_state.hpp"
 #include "osthread/native_thread.hpp"
 #include "osthread/options.hpp"
+#include "osthread/shared_table.hpp"
+#include "osthread/sync.hpp"
 #include "osthread/value.hpp"
 #include "osthread/version.hpp"
 
@@ -43,9 +46,15 @@ struct ThreadStatistics {
   int stops_asked = 0;         // request_stop() and interrupt(), time_limit included
   std::string waiting_for;     // "sleep", or empty: it does not wait
   double waiting_seconds = 0;  // for so long now
+  // The C modules that a kill, or what else left the state for good, kept from giving back what is theirs.
+  std::vector<std::string> leaked{};
 };
 
 class ThreadCore;  // what the owner and the native thread share
+
+// What CreateThread and its like take, as the blog had it.
+using StartRoutine = int (*)(void*);
+enum class Flags : unsigned { none = 0, suspended = 4 };  // CREATE_SUSPENDED
 
 class OSTHREAD_EXPORT OSThread {
  public:
@@ -54,6 +63,10 @@ class OSTHREAD_EXPORT OSThread {
   // LuaMemoryError, std::invalid_argument (an option), ThreadCreationError, std::system_error (priority or
   // affinity refused).
   explicit OSThread(const Code& code, Values args = {}, ThreadOptions options = {});
+  // A thread that runs a native routine. Of RunLuaThread the code is copied before this returns, and its
+  // thread is as if it were made with that code; of any other nothing is known: it ends by itself alone, its
+  // status is the result, and to interrupt or kill it is a std::logic_error.
+  explicit OSThread(StartRoutine routine, void* parameter, Flags flags = Flags::none);
   // Applies options.on_exit: join (after request_stop(), as std::jthread does), terminate, or detach. One
   // that never started is discarded.
   ~OSThread();
@@ -89,6 +102,10 @@ class OSTHREAD_EXPORT OSThread {
   Status terminate(std::optional<std::chrono::nanoseconds> grace = {});
   void detach();  // it runs to its end, kept by the library; ended with the process
 
+  // A Channel that its Lua code receives from with osthread.receive(); closed when the thread has ended.
+  Channel mailbox() const;
+  void send(Value value) const { mailbox().send(std::move(value)); }
+
   std::vector<Frame> stack()
       const;  // where it is now, innermost first; empty if it does not run, or runs no Lua just now
   ThreadStatistics statistics() const;
@@ -112,7 +129,7 @@ class OSTHREAD_EXPORT OSThread {
 // Chooses the signal that reaches running threads, SIGURG by default (or what the environment's
 // OSTHREAD_SIGNAL says): before the first OSThread or LuaState, std::logic_error after it. 0: none, so that
 // code which neither allocates nor waits can't be interrupted, and nothing killed. std::invalid_argument if
-// it can't be had.
+// it can't be had; so do OSThread and LuaState throw where OSTHREAD_SIGNAL says what can't be had.
 OSTHREAD_EXPORT void set_signal(int number);
 
 // What this build can do.

@@ -55,6 +55,9 @@ class OSTHREAD_EXPORT Object : public Counted {
  public:
   // As Lua's tostring shows it: "OSThread: ...".
   virtual std::string describe() const = 0;
+  // The class that its handles have in Lua, if the module osthread has one for it; else null, and they are
+  // userdata.
+  virtual const char* lua_class() const noexcept;
   // What Lua reads as `handle.name`; nil if there is no such field.
   virtual Value get(std::string_view name) const;
   // Whether `other` is a handle of the same thing; Lua's `==`.
@@ -86,7 +89,7 @@ class OSTHREAD_EXPORT Value {
     number,
     int64,
     uint64,
-    string,
+    string,  // from here on the payload is counted
     table,
     function,
     library,
@@ -114,6 +117,12 @@ class OSTHREAD_EXPORT Value {
   Value(const char* text) : Value(std::string_view(text)) {}
   // Takes over one count of `object`.
   static Value adopt(Object* object) noexcept;
+  // Whatever says how it is one: Channel, ...
+  template <class T>
+  requires requires(const T& t) {
+    { t.to_value() } -> std::same_as<Value>;
+  }
+  Value(const T& handle) : Value(handle.to_value()) {}
 
   // A function or table of the standard libraries, by its dotted name ("math.floor"): each state has its own.
   static Value library(std::string dotted_name);
@@ -122,10 +131,23 @@ class OSTHREAD_EXPORT Value {
   static Value array(const Values& elements);
   static Value map(const std::vector<std::pair<Value, Value>>& fields);
 
-  Value(const Value& other) noexcept;
-  Value(Value&& other) noexcept;
-  Value& operator=(Value other) noexcept;
-  ~Value();
+  // Inline, as nearly all values that come and go are numbers.
+  Value(const Value& other) noexcept : payload_(other.payload_), type_(other.type_) {
+    if (is_shared()) retain();
+  }
+  Value(Value&& other) noexcept : payload_(other.payload_), type_(other.type_), inner_(other.inner_) {
+    other.type_ = Type::nil;
+    other.inner_ = false;
+  }
+  Value& operator=(Value other) noexcept {
+    std::swap(payload_, other.payload_);
+    std::swap(type_, other.type_);
+    std::swap(inner_, other.inner_);
+    return *this;
+  }
+  ~Value() {
+    if (is_shared()) release();
+  }
 
   Type type() const noexcept { return type_; }
   bool is_nil() const noexcept { return type_ == Type::nil; }
@@ -144,7 +166,8 @@ class OSTHREAD_EXPORT Value {
   const std::vector<std::pair<Value, Value>>& fields() const;
   Value get(std::string_view key) const;
 
-  // bool, any arithmetic type (exactly, or ConversionError), std::string, Values (of an array), Value.
+  // bool, any arithmetic type (exactly, or ConversionError), std::string, Values (of an array), Value,
+  // Channel.
   template <class T>
   T as() const;
 
@@ -153,9 +176,13 @@ class OSTHREAD_EXPORT Value {
 
  private:
   friend class Graph;
+  friend class Ring;  // of a channel: it keeps the two words of a value apart
   template <class T>
   static constexpr bool always_false = false;
 
+  bool is_shared() const noexcept { return type_ >= Type::string; }
+  void retain() const noexcept;
+  void release() const noexcept;
   void set_integer(std::int64_t integer) noexcept;
   void set_unsigned(std::uint64_t integer) noexcept;
   double to_number(const char* wanted) const;
@@ -238,8 +265,12 @@ T Value::as() const {
     return std::string(bytes());
   } else if constexpr (std::same_as<T, Values>) {
     return elements();
+  } else if constexpr (requires(const Value& value) {
+                         { T::from_value(value) } -> std::same_as<T>;
+                       }) {
+    return T::from_value(*this);
   } else {
-    static_assert(always_false<T>, "as<T>: bool, arithmetic types, std::string, Values or Value");
+    static_assert(always_false<T>, "as<T>: bool, arithmetic types, std::string, Values, Value or a handle");
   }
 }
 

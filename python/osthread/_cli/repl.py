@@ -1,4 +1,4 @@
-"""``osthread repl``: Lua line by line, in one state.
+"""``osthread repl``: Lua line by line, in one state, and in a fresh one if that is lost (a C stack overflow).
 
 Ctrl-C ends the running chunk, or drops what was typed; Ctrl-D leaves, and so does ``os.exit()``.
 """
@@ -73,24 +73,35 @@ class Repl:
 
     def converse(self) -> int:
         """Read and run chunks until the end of the input; the exit status."""
-        with LuaState(modules=MODULES) as state:
-            while True:
-                try:
-                    results = state.call(PRINT_RESULTS, *self.read_chunk(), True)
-                    if not isinstance(results, tuple):  # os.exit
-                        return exit_status(results)
-                except (LuaError, ConversionError) as error:
-                    report(error)
-                    self.failed = True
-                except KeyboardInterrupt:
-                    if not self.interactive:
-                        raise
-                    print()  # the next prompt begins a line, whatever was typed or printed before
-                except EOFError:
-                    if self.interactive:
-                        print()
-                        return 0
-                    return int(self.failed)
+        while True:
+            with LuaState(modules=MODULES) as state:
+                status = self.converse_in(state)
+            if status is not None:
+                return status
+            print(
+                "osthread: the Lua state and its globals are lost; going on with a fresh one", file=sys.stderr
+            )
+
+    def converse_in(self, state: LuaState) -> int | None:
+        """As `converse`, in one state; None if what it ran has closed it."""
+        while not state._closed():
+            try:
+                results = state.call(PRINT_RESULTS, *self.read_chunk(), True)
+                if not isinstance(results, tuple):  # os.exit
+                    return exit_status(results)
+            except (LuaError, ConversionError) as error:
+                report(error)
+                self.failed = True
+            except KeyboardInterrupt:
+                if not self.interactive:
+                    raise
+                print()  # the next prompt begins a line, whatever was typed or printed before
+            except EOFError:
+                if self.interactive:
+                    print()
+                    return 0
+                return int(self.failed)
+        return None
 
     def read_chunk(self) -> Typed:
         """The next chunk, of as many lines as it takes. Raises EOFError, or LuaSyntaxError."""

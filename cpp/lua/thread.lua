@@ -1,0 +1,73 @@
+-- OSThread: threads that Lua code starts, and those that it is given.
+local osthread, core = ...
+local ffi = core.ffi
+local type, error, pcall, tonumber, istype = type, error, pcall, tonumber, ffi.istype
+
+local Box = ffi.typeof "struct { void *const __handle; }"
+local is_same = ffi.cast(ffi.typeof("bool (*)($ *, $ *)", Box, Box), core.is_same)
+local drop = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.drop)
+local vm = ffi.cast("void *", core.vm)
+local methods, field, describe, leave = core.methods, core.field, core.describe, core.leave
+local make, make_native = core.make, core.make_native
+
+-- What those were begun with that have a start routine.
+local begun = setmetatable({}, { __mode = "k" })
+
+-- true; or nil and "timeout" or "closed": a message into its mailbox.
+function methods:send(value, timeout) return self.mailbox:send(value, timeout) end
+
+ffi.metatype(Box, {
+  __index = function(self, key)
+    local method = methods[key]
+    if method ~= nil then return method end
+    local beginning = begun[self]
+    if beginning and beginning[key] ~= nil then return beginning[key] end
+    return field(self, key)
+  end,
+  __eq = function(a, b) return istype(Box, a) and istype(Box, b) and is_same(a, b) end,
+  __tostring = function(self) return describe(self) end,
+  __gc = function(self) drop(vm, self) end,
+})
+core.classes.OSThread = function(handle) return Box(handle) end
+
+if not make then return end
+
+-- As Win32 has it: CREATE_SUSPENDED.
+local SUSPENDED = 4
+
+local function address(pointer) return tonumber(ffi.cast("uintptr_t", ffi.cast("void *", pointer))) end
+
+-- A start routine, its parameter and flags, as CreateThread takes them. RunLuaThread's code is copied before this returns, and its
+-- thread is one like all others; of another routine nothing is known, so its thread can only be joined or detached.
+local function begin(routine, parameter, flags)
+  flags = flags or 0
+  local suspended = flags % (2 * SUSPENDED) >= SUSPENDED
+  local thread
+  if address(routine) == address(core.run_lua_thread) then
+    local code = type(parameter) == "string" and parameter or ffi.string(ffi.cast("const char *", parameter))
+    thread = make({ suspended = suspended }, code)
+  else
+    thread = make_native(address(routine), address(parameter), suspended)
+  end
+  begun[thread] = { ThreadRoutine = routine, Parameter = parameter, Flags = flags }
+  return thread
+end
+
+-- A thread: OSThread(code or function, ...), or OSThread({name = value, ...}, code or function, ...).
+function osthread.OSThread(first, ...)
+  if make_native and type(first) == "cdata" then return begin(first, ...) end
+  return make(first, ...)
+end
+
+local function end_block(thread, worked, ...)
+  if not worked then
+    thread:terminate()
+    error((...), 0)
+  end
+  leave(thread)
+  return ...
+end
+
+-- What f(thread, ...) returns. After it the thread's on_exit is applied, and an error of its own raised that nobody has fetched; after
+-- an error of f's it is terminated.
+function osthread.with(thread, f, ...) return end_block(thread, pcall(f, thread, ...)) end

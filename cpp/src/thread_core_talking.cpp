@@ -1,0 +1,43 @@
+// What a thread has to do with channels: its mailbox, those that end with it, and the one that is told of
+// its end.
+#include <stdexcept>
+
+#include "channel_core.hpp"
+#include "thread_core.hpp"
+#include "thread_handle.hpp"
+
+namespace osthread {
+
+Channel ThreadCore::mailbox() {
+  if (inherited()) throw std::logic_error("this OSThread was made before the fork, and so was its mailbox");
+  const std::lock_guard lock(mutex_);
+  if (!mailbox_) {
+    mailbox_.emplace();
+    if (ended()) mailbox_->close();
+  }
+  return *mailbox_;
+}
+
+void ThreadCore::announce_as(std::function<Value()> make) { announcement_ = std::move(make); }
+
+void ThreadCore::begin_talking() noexcept {
+  for (const Channel& channel : closes_) channel.core().add_closer();
+}
+
+void ThreadCore::unbegin_talking() noexcept {
+  for (const Channel& channel : closes_) channel.core().forget_closer();
+}
+
+void ThreadCore::end_talking() {
+  if (mailbox_) mailbox_->close();
+  holdings_->pass_on();
+  for (const Channel& channel : closes_) channel.core().closer_ended();
+  closes_.clear();
+  if (!notify_) return;
+  Value announcement = announcement_ ? announcement_() : thread_value(shared_from_this());
+  if (!announcement.is_nil()) notify_->core().announce(std::move(announcement));
+  announcement_ = nullptr;
+  notify_.reset();
+}
+
+}  // namespace osthread
