@@ -16,6 +16,9 @@ namespace py = pybind11;
 
 class NumericBuffer {
  public:
+  enum class Kind { boolean, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64 };
+  // By its format, one of the struct module's; nothing if it is another one.
+  static std::optional<Kind> kind_of(const Py_buffer& view);
   // Nothing if `object` lends none, or of something else than native booleans, integers and floats. TypeError
   // for more than one dimension. `name` is the argument's.
   static std::optional<NumericBuffer> of(const py::object& object, const char* name, bool writable = false);
@@ -70,7 +73,6 @@ class NumericBuffer {
   }
 
  private:
-  enum class Kind { boolean, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64 };
   struct Release {
     void operator()(Py_buffer* view) const noexcept {
       PyBuffer_Release(view);
@@ -80,7 +82,6 @@ class NumericBuffer {
   using View = std::unique_ptr<Py_buffer, Release>;
 
   NumericBuffer(View view, Kind kind) : view_(std::move(view)), kind_(kind) {}
-  static std::optional<Kind> kind_of(const Py_buffer& view);
   char* address(std::size_t i) const noexcept {
     return static_cast<char*>(view_->buf) + view_->strides[0] * static_cast<Py_ssize_t>(i);
   }

@@ -117,6 +117,8 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
     return py::reinterpret_borrow<py::object>(PyExc_OSError)(error.code().value(), std::string(error.what()));
   } catch (const std::invalid_argument& error) {
     return builtin(PyExc_ValueError, error.what());
+  } catch (const std::out_of_range& error) {
+    return builtin(PyExc_IndexError, error.what());
   } catch (const std::bad_alloc&) {
     return builtin(PyExc_MemoryError, "out of memory");
   } catch (const std::exception& error) {

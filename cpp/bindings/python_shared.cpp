@@ -38,7 +38,8 @@ py::object shared_to_python(const Value& value, const Encoding& encoding) {
 Value shared_to_value(py::handle object) {
   Value value;
   (void)(take<Channel>(object, value) || take<Lock>(object, value) || take<Semaphore>(object, value) ||
-         take<Barrier>(object, value) || take<SharedTable>(object, value) || take<Event>(object, value));
+         take<Barrier>(object, value) || take<SharedTable>(object, value) || take<Event>(object, value) ||
+         take<ReleasableBuffer>(object, value));
   return value;
 }
 

@@ -4,10 +4,13 @@
 
 #include <pybind11/pybind11.h>
 
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "collectable.hpp"
 #include "osthread/channel.hpp"
+#include "osthread/shared_buffer.hpp"
 #include "python_types.hpp"
 #include "python_value.hpp"
 
@@ -23,6 +26,27 @@ template <class T>
 struct Shared {
   T object;
   Encoding encoding;  // of the strings it hands out
+};
+
+// A handle that Python gives up before its object goes.
+class ReleasableBuffer {
+ public:
+  explicit ReleasableBuffer(SharedBuffer buffer) : buffer_(std::move(buffer)) {}
+  SharedBuffer& get() {
+    if (!buffer_) throw py::value_error("this SharedBuffer has been released");
+    return *buffer_;
+  }
+  Value to_value() const {
+    if (!buffer_) throw py::value_error("this SharedBuffer has been released");
+    return buffer_->to_value();
+  }
+  bool released() const noexcept { return !buffer_; }
+  void release();  // BufferError while somebody has a view of it
+  void count_view(int by) noexcept { views_ += by; }
+
+ private:
+  std::optional<SharedBuffer> buffer_;
+  int views_ = 0;
 };
 
 inline std::uintptr_t shared_key(const Value& value) noexcept {

@@ -143,7 +143,10 @@ class Builder {
 
   Value numpy(py::handle object, std::size_t at) {
     if (type_name(object) == "numpy.ndarray" || object.attr("ndim").cast<int>() != 0)
-      refuse(at, "an ndarray can't cross to Lua by itself; pass a.tolist(), which copies");
+      refuse(at,
+             "an ndarray can't cross to Lua by itself; pass SharedBuffer(a), which shares its memory, or "
+             "a.tolist(), "
+             "which copies");
     const py::object scalar = object.attr("item")();
     if (is_numpy(scalar)) refuse(at, "this " + type_name(object) + " has no Lua form; pass float(x)");
     return convert(scalar, at);

@@ -9,7 +9,7 @@ local function C(name, declaration, ...) return ffi.cast(ffi.typeof(declaration,
 
 local send_number = C("send_number", "int (*)($ *, double, bool)", Box)
 local send_plain = C("send_plain", "int (*)($ *, int, bool)", Box)
-local send_text = C("send_text", "int (*)($ *, const char *, size_t, bool)", Box)
+local send_text = C("send_text", "int (*)(void *, $ *, const char *, size_t, bool)", Box)
 local size = C("size", "uint32_t (*)($ *)", Box)
 local close = C("close", "bool (*)($ *)", Box)
 local is_same = C("is_same", "bool (*)($ *, $ *)", Box, Box)
@@ -44,7 +44,7 @@ function channel:send(value, timeout)
   if kind == "number" then
     sent = send_number(self, value, timeout ~= 0)
   elseif kind == "string" then
-    sent = send_text(self, value, #value, timeout ~= 0)
+    sent = send_text(vm, self, value, #value, timeout ~= 0)
   elseif kind == "boolean" then
     sent = send_plain(self, value and 1 or 0, timeout ~= 0)
   end

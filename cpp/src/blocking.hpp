@@ -18,6 +18,16 @@ namespace osthread {
 // For a function that Lua calls and whose wait came to nothing, as that Lua code is being stopped.
 std::exception_ptr stopped_in_wait();
 
+// A wait of C++ code, which attempt() is: goes on when a signal of the host came, which is not its to answer.
+template <class Attempt>
+Wait persist(Attempt attempt) {
+  for (;;) {
+    const Wait wait = attempt();
+    if (wait == Wait::stopped) std::rethrow_exception(stopped_in_wait());
+    if (wait != Wait::interrupted) return wait;
+  }
+}
+
 class Blocking {
  public:
   // Who waits decides what `interrupted` and `stopped` mean.

@@ -13,16 +13,6 @@ constexpr const char* kNoNumber = "the next value is no number; receive() takes 
 
 using Deadline = std::optional<Clock::time_point>;
 
-// Goes on waiting when a signal of the host came, which is not ours to answer.
-template <class Attempt>
-Wait persist(Attempt attempt) {
-  for (;;) {
-    const Wait wait = attempt();
-    if (wait == Wait::stopped) std::rethrow_exception(stopped_in_wait());
-    if (wait != Wait::interrupted) return wait;
-  }
-}
-
 bool send(ChannelCore& core, Value& value, Deadline deadline) {
   core.require_own_process();
   Outcome outcome = Outcome::not_now;

@@ -64,10 +64,16 @@ int load_chunk(lua_State* L) {
   if (source->expression) {
     Pieces pieces{{"return (", code.source(), "\n)"}};  // in parentheses: one expression, no list
     source->status = lua_loadx(L, next_piece, &pieces, name, mode);
-    if (source->status != 0 && source->status != LUA_ERRMEM) {  // a chunk after all, or wrong either way:
-                                                                // then the chunk's error is the clearer one
-      source->expression = false;
+    if (source->status == LUA_ERRSYNTAX) {
+      // What is wrong inside the function is told without our parenthesis; if nothing is, then what comes
+      // after it, and the chunk's error is the clearer one.
       lua_settop(L, 1);
+      Pieces alone{{"return ", code.source()}};
+      source->status = lua_loadx(L, next_piece, &alone, name, mode);
+      if (source->status == 0) {
+        source->expression = false;
+        lua_settop(L, 1);
+      }
     }
   }
   if (!source->expression) {

@@ -13,6 +13,7 @@
 #include "osthread/channel.hpp"
 #include "osthread/lua_state.hpp"
 #include "osthread/osthread.hpp"
+#include "osthread/shared_buffer.hpp"
 #include "osthread/sync.hpp"
 #include "waiter.hpp"
 
@@ -141,6 +142,9 @@ OSTHREAD_EXPORT void set_async_report(void (*report)(std::span<const std::uint64
 OSTHREAD_EXPORT Wait acquire(const Lock& lock, std::optional<Clock::time_point> deadline);
 OSTHREAD_EXPORT Wait acquire(const Semaphore& semaphore, std::optional<Clock::time_point> deadline);
 OSTHREAD_EXPORT Wait wait(const Event& event, std::optional<Clock::time_point> deadline);
+// Of a buffer's element; throws as SharedBuffer::wait before it waits.
+OSTHREAD_EXPORT Wait wait(const SharedBuffer& buffer, std::size_t index, const Value& old,
+                          std::optional<Clock::time_point> deadline);
 
 // One thread at a barrier. Whoever destroys it before all have come breaks the barrier.
 class OSTHREAD_EXPORT BarrierArrival {

@@ -1,4 +1,5 @@
 #include "host.hpp"
+#include "shared_buffer_core.hpp"
 #include "sync_core.hpp"
 
 namespace osthread::host {
@@ -23,6 +24,11 @@ Wait acquire(const Semaphore& semaphore, std::optional<Clock::time_point> deadli
 Wait wait(const Event& event, std::optional<Clock::time_point> deadline) {
   event.core().require_own_process();
   return event.core().wait(Blocking::Caller::host, deadline);
+}
+
+Wait wait(const SharedBuffer& buffer, std::size_t index, const Value& old,
+          std::optional<Clock::time_point> deadline) {
+  return buffer.core().wait(index, old, Blocking::Caller::host, deadline);
 }
 
 struct BarrierArrival::State {

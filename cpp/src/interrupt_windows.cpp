@@ -10,17 +10,24 @@
 namespace osthread::interrupt {
 namespace {
 
+void WINAPI close_handle(void* handle) { CloseHandle(handle); }
+
+// Not a thread_local with a destructor: mingw-w64 calls that when the memory of thread_locals has been given
+// back already.
+const DWORD own_handle = FlsAlloc(close_handle);
+
 // A real handle of the calling thread, which others may suspend it by; closed when the thread ends.
-struct OwnHandle {
+HANDLE handle_of_this_thread() noexcept {
+  if (void* const kept = FlsGetValue(own_handle)) return kept;
   HANDLE handle = nullptr;
-  OwnHandle() {
-    DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &handle, 0, FALSE,
-                    DUPLICATE_SAME_ACCESS);
+  DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &handle, 0, FALSE,
+                  DUPLICATE_SAME_ACCESS);
+  if (handle && !FlsSetValue(own_handle, handle)) {
+    CloseHandle(handle);
+    return nullptr;
   }
-  ~OwnHandle() {
-    if (handle) CloseHandle(handle);
-  }
-};
+  return handle;
+}
 
 // Held while a thread is suspended: of two that suspend each other none would go on. Not a std::mutex, which
 // allocates.
@@ -39,13 +46,12 @@ bool redirect(HANDLE thread, CONTEXT& context) noexcept {
 }  // namespace
 
 Target this_thread() {
-  thread_local const OwnHandle own;
   thread_local bool reachable = false;
   if (!reachable) {
     stack_guard::watch_this_thread();
     reachable = true;
   }
-  return {reinterpret_cast<std::uintptr_t>(own.handle), Run::slot()};
+  return {reinterpret_cast<std::uintptr_t>(handle_of_this_thread()), Run::slot()};
 }
 
 void poke(Target target) noexcept {

@@ -47,13 +47,13 @@ int send_plain(Box* box, int what, bool wait) noexcept {
   return send_value(*core, value, wait);
 }
 
-int send_text(Box* box, const char* bytes, std::size_t size, bool wait) noexcept {
+int send_text(Vm* vm, Box* box, const char* bytes, std::size_t size, bool wait) noexcept {
   ChannelCore* core = core_in(*box);
   if (!is_usable(core) || !core->ring().can_send()) return kSlow;
   try {
-    Value value(std::string_view(bytes, size));
+    Value value = given_away(*vm, std::string_view(bytes, size));
     return send_value(*core, value, wait);
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {  // no memory; there it is said
     return kSlow;
   }
 }
@@ -134,7 +134,7 @@ Attempt& attempt_on_top(lua_State* L) { return *static_cast<Attempt*>(lua_touser
 
 Values send_body(lua_State* L) {
   Attempt& attempt = attempt_on_top(L);
-  Value value = std::move(read_values(L, 2, 1, {"value", false}).front());
+  Value value = std::move(read_values(L, 2, 1, {"value", false, true}).front());
   attempt.wait =
       attempt.core->send(value, attempt.outcome, Blocking::Caller::lua, attempt.deadline, attempt.spun);
   return {};
@@ -192,7 +192,7 @@ int receive(lua_State* L) {
 
 Values try_send_body(lua_State* L) {
   Attempt& attempt = attempt_on_top(L);
-  Value value = std::move(read_values(L, 2, 1, {"value", false}).front());
+  Value value = std::move(read_values(L, 2, 1, {"value", false, true}).front());
   attempt.outcome = attempt.core->try_send(value);
   return {};
 }

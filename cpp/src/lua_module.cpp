@@ -9,6 +9,7 @@
 #include "lua_cdata.hpp"
 #include "lua_channel.hpp"
 #include "lua_object.hpp"
+#include "lua_shared_buffer.hpp"
 #include "lua_shared_table.hpp"
 #include "lua_sync.hpp"
 #include "lua_thread.hpp"
@@ -32,6 +33,8 @@ extern const char kLuaModule_sync[];
 extern const std::size_t kLuaModule_sync_size;
 extern const char kLuaModule_shared_table[];
 extern const std::size_t kLuaModule_shared_table_size;
+extern const char kLuaModule_shared_buffer[];
+extern const std::size_t kLuaModule_shared_buffer_size;
 extern const char kLuaModule_thread[];
 extern const std::size_t kLuaModule_thread_size;
 }  // namespace embedded
@@ -148,12 +151,16 @@ void complete(lua_State* L) {
     lua_setfield(L, -2, "classes");
     lua_pushboolean(L, !Vm::of(L).safe);
     lua_setfield(L, -2, "constructors");
+    lua_pushboolean(L, has_ffi && !Vm::of(L).safe);
+    lua_setfield(L, -2, "pointers");
     run_half(L, module, code, size, "=osthread");
   };
   run_class_half(push_channel_core, embedded::kLuaModule_channel, embedded::kLuaModule_channel_size);
   run_class_half(push_sync_core, embedded::kLuaModule_sync, embedded::kLuaModule_sync_size);
   run_class_half(push_shared_table_core, embedded::kLuaModule_shared_table,
                  embedded::kLuaModule_shared_table_size);
+  run_class_half(push_shared_buffer_core, embedded::kLuaModule_shared_buffer,
+                 embedded::kLuaModule_shared_buffer_size);
   run_class_half(push_thread_core, embedded::kLuaModule_thread, embedded::kLuaModule_thread_size);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kClasses);
 

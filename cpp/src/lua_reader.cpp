@@ -56,6 +56,16 @@ void take_bytes(Vm& vm, std::size_t& taken, std::size_t size) {
        .thread = {}});
 }
 
+// About what a string, or an entry of a list, costs beside its bytes.
+constexpr std::size_t kStringCost = 64;
+constexpr std::size_t kNodeCost = 128;
+
+Value make_string(Vm& vm, std::string_view bytes, std::size_t& taken, const Place& place) {
+  if (place.given_away) return given_away(vm, bytes);
+  take_bytes(vm, taken, bytes.size());
+  return Value(bytes);
+}
+
 // Reads values breadth first, so that depth costs no stack: of Lua's it takes a few slots, of C's nothing.
 // Tables and functions met are anchored in a Lua table until their turn, so that they can be pushed again.
 //
@@ -133,6 +143,21 @@ class Reader {
         read_function(L, i);
       lua_settop(L, work_);
     }
+    if (place_.given_away && graph_) charge();
+  }
+
+  // For what it holds beside strings, which have charges of their own.
+  void charge() {
+    std::size_t bytes = 0;
+    for (const Node& node : nodes_) {
+      bytes += kNodeCost;
+      if (node.table)
+        bytes += node.table->array.capacity() * sizeof(Value) +
+                 node.table->fields.capacity() * sizeof(std::pair<Value, Value>);
+      else
+        bytes += node.function->bytecode.capacity() + node.function->upvalues.capacity() * sizeof(Value);
+    }
+    graph_->charge(vm_.quota().charge(bytes));
   }
 
   static Value outer(Value inner) {
@@ -256,8 +281,7 @@ class Reader {
       case LUA_TSTRING: {
         std::size_t length = 0;
         const char* bytes = lua_tolstring(L, index, &length);
-        take_bytes(vm_, taken_, length);
-        return Value(std::string_view(bytes, length));
+        return make_string(vm_, std::string_view(bytes, length), taken_, place_);
       }
       case LUA_TTABLE:
         return read_node(L, index, parent, key, true);
@@ -357,7 +381,7 @@ class Reader {
 };
 
 // What needs no protected call: nothing in it allocates in the state.
-bool read_plain(lua_State* L, int index, Value& value, std::size_t& taken) {
+bool read_plain(lua_State* L, int index, Value& value, std::size_t& taken, const Place& place) {
   switch (lua_type(L, index)) {
     case LUA_TNIL:
       return true;
@@ -370,8 +394,7 @@ bool read_plain(lua_State* L, int index, Value& value, std::size_t& taken) {
     case LUA_TSTRING: {
       std::size_t length = 0;
       const char* bytes = lua_tolstring(L, index, &length);
-      take_bytes(Vm::of(L), taken, length);
-      value = Value(std::string_view(bytes, length));
+      value = make_string(Vm::of(L), std::string_view(bytes, length), taken, place);
       return true;
     }
     default:
@@ -381,13 +404,18 @@ bool read_plain(lua_State* L, int index, Value& value, std::size_t& taken) {
 
 }  // namespace
 
+Value given_away(Vm& vm, std::string_view bytes) {
+  if (!vm.safe) return Value(bytes);
+  return Value::charged(bytes, vm.quota().charge(bytes.size() + kStringCost));
+}
+
 int read_body(lua_State* L) { return Reader::body(L); }
 
 Values read_values(lua_State* L, int first, int count, Place place) {
   Values values(static_cast<std::size_t>(count));
   std::size_t taken = 0;
   for (int i = 0; i < count; ++i)
-    if (!read_plain(L, first + i, values[static_cast<std::size_t>(i)], taken))
+    if (!read_plain(L, first + i, values[static_cast<std::size_t>(i)], taken, place))
       return Reader(Vm::of(L), place)
           .read(L, first, count);  // all of them, so that shared tables stay shared
   return values;

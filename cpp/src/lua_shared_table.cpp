@@ -61,8 +61,10 @@ SharedTableCore& self(lua_State* L) {
 
 Value value_at(lua_State* L, int index, const char* name) {
   if (lua_gettop(L) < index) return {};
-  return std::move(read_values(L, index, 1, {name, false}).front());
+  return std::move(read_values(L, index, 1, {name, false, true}).front());
 }
+
+SharedTableCore::Payer payer(lua_State* L) { return &Vm::of(L).quota(); }
 
 Value key_at(lua_State* L) {
   Value key = value_at(L, 2, "key");
@@ -83,7 +85,7 @@ Values set(lua_State* L) {
   if (lua_isnoneornil(L, 3))
     (void)core.take(KeyView(key));
   else
-    (void)core.set(key, SharedTableCore::shared(value_at(L, 3, "value")));
+    (void)core.set(key, SharedTableCore::shared(value_at(L, 3, "value"), payer(L)), payer(L));
   return {};
 }
 
@@ -93,18 +95,18 @@ Values add(lua_State* L) {
   const Value by = value_at(L, 3, "by");
   if (by.type() != Value::Type::number)
     throw ConversionError("by", std::string("add: a number was wanted, not ") + by.type_name());
-  return {core.add(key, by.number())};
+  return {core.add(key, by.number(), payer(L))};
 }
 
 Values compare_and_set(lua_State* L) {
   SharedTableCore& core = self(L);
   const Value key = key_at(L);
-  return {core.compare_and_set(key, value_at(L, 3, "old"), value_at(L, 4, "value"))};
+  return {core.compare_and_set(key, value_at(L, 3, "old"), value_at(L, 4, "value"), payer(L))};
 }
 
 Values update(lua_State* L) {
   SharedTableCore& core = self(L);
-  core.update(SharedTableCore::items_of(value_at(L, 2, "table")));
+  core.update(SharedTableCore::items_of(value_at(L, 2, "table"), payer(L)), payer(L));
   return {};
 }
 

@@ -9,6 +9,7 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "lua_headers.hpp"
 #include "osthread/value.hpp"
@@ -23,10 +24,15 @@ int install_values(lua_State* L);
 struct Place {
   const char* name;
   bool indexed = true;
+  bool given_away =
+      false;  // to be kept for others: it counts towards the state's memory_limit, if that does so
 };
 
 // The `count` values from stack index `first` on. Throws ConversionError, std::bad_alloc, LuaError.
 Values read_values(lua_State* L, int first, int count, Place place);
+
+// A string as read_values() makes it of one that is given away.
+Value given_away(Vm& vm, std::string_view bytes);
 
 // Pushes values; a Lua error if memory is short or a value can't be made here, which the caller lets pass (so
 // it owns nothing). `values` must stay while this runs.

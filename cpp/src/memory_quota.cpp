@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
+#include "osthread/error.hpp"
 #include "state_end.h"
 
 namespace osthread {
@@ -23,6 +25,7 @@ struct NextState {
   std::size_t fails_at = 0;
   MemoryQuota::Failing failing = MemoryQuota::Failing::one;
 };
+static_assert(std::is_trivially_destructible_v<NextState>);
 constinit thread_local NextState next_state;
 
 }  // namespace
@@ -54,6 +57,33 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
   restore();
 }
 
+void MemoryQuota::count_given_away() {
+  if (ceiling_ != SIZE_MAX) given_away_ = std::make_shared<MemoryAccount>();
+}
+
+MemoryCharge MemoryQuota::charge(std::size_t bytes) {
+  if (!given_away_) return {};
+  const std::size_t ceiling = this->ceiling();
+  if (const std::size_t used = used_.load(std::memory_order_relaxed);
+      used > ceiling || bytes > ceiling - used)
+    throw LuaMemoryError(
+        {.message = "not enough memory: what was sent and nobody has taken counts towards the limit",
+         .frames = {},
+         .value = nullptr,
+         .thread = {}});
+  mark_.store(0, std::memory_order_relaxed);  // as the ceiling sinks
+  return MemoryCharge(given_away_, bytes);
+}
+
+std::size_t MemoryQuota::ceiling() const noexcept {
+  if (!given_away_ || half_ == SIZE_MAX) return ceiling_;  // lifted: what finalizers need is theirs
+  return ceiling_ - std::min(given_away_->held(), ceiling_ - base_);
+}
+
+std::size_t MemoryQuota::half_of(std::size_t ceiling) const noexcept {
+  return half_ == SIZE_MAX ? SIZE_MAX : base_ + (ceiling - base_) / 2;
+}
+
 void MemoryQuota::lift() noexcept {
   if (ceiling_ == SIZE_MAX) return;
   half_ = SIZE_MAX;
@@ -68,14 +98,15 @@ void MemoryQuota::restore() noexcept {
   mark_.store(0, std::memory_order_relaxed);
 }
 
-void MemoryQuota::hurry_collector(std::size_t used) noexcept {
-  const std::size_t half_of_the_rest = used + (ceiling_ - std::min(used, ceiling_)) / 2;
+void MemoryQuota::hurry_collector(std::size_t used, std::size_t ceiling) noexcept {
+  const std::size_t half = half_of(ceiling);
+  const std::size_t half_of_the_rest = used + (ceiling - std::min(used, ceiling)) / 2;
   if (collecting_) {
     collecting_ = !osthread_end_collection(state_, pace_);
-    if (!collecting_) due_ = std::max(half_, half_of_the_rest);
+    if (!collecting_) due_ = std::max(half, half_of_the_rest);
     return;
   }
-  due_ = std::max(half_, std::min(due_, half_of_the_rest));  // what was freed meanwhile lowers it
+  due_ = std::max(half, std::min(due_, half_of_the_rest));  // what was freed meanwhile lowers it
   if (used > due_) collecting_ = osthread_begin_collection(state_, &pace_);
 }
 
@@ -106,7 +137,8 @@ void* MemoryQuota::allocate(void* self, void* block, std::size_t old_size, std::
 
 void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new_size) noexcept {
   const std::size_t used = used_.load(std::memory_order_relaxed) - old_size + new_size;
-  if (new_size > old_size && (used > ceiling_ || fails_now())) {
+  const std::size_t ceiling = this->ceiling();
+  if (new_size > old_size && (used > ceiling || fails_now())) {
     exceeded_ = true;
     return nullptr;
   }
@@ -126,13 +158,14 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
   }
   used_.store(used, std::memory_order_relaxed);
   if (used > peak_.load(std::memory_order_relaxed)) peak_.store(used, std::memory_order_relaxed);
-  if (used > half_ || collecting_)
-    hurry_collector(used);
+  const std::size_t half = half_of(ceiling);
+  if (used > half || collecting_)
+    hurry_collector(used, ceiling);
   else
-    due_ = half_;
-  mark_.store(collecting_ || due_ != half_ || fails_in_ != 0
+    due_ = half;
+  mark_.store(collecting_ || due_ != half || fails_in_ != 0
                   ? 0
-                  : std::min(peak_.load(std::memory_order_relaxed), half_),
+                  : std::min(peak_.load(std::memory_order_relaxed), half),
               std::memory_order_relaxed);
   // Last, as it may not return. What is asked for between the store and this is seen the next time.
   if (looking_.load(std::memory_order_relaxed) && look_) {

@@ -13,8 +13,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "lua_headers.hpp"
+#include "memory_account.hpp"
 
 namespace osthread {
 
@@ -32,6 +34,11 @@ class MemoryQuota {
 
   // What is in use now counts as the libraries'; `bytes` beyond it are allowed from here on. 0: no limit.
   void set_limit(std::size_t bytes) noexcept;
+
+  // From here on what the state gives away counts towards the limit; to be called after set_limit().
+  void count_given_away();
+  // For `bytes` that the state gives away, on its thread; LuaMemoryError if that is beyond the limit.
+  MemoryCharge charge(std::size_t bytes);
 
   // Between the two a collection has room: a little more may be in use, by finalizers, too.
   void lift() noexcept;
@@ -77,7 +84,9 @@ class MemoryQuota {
   void* raw_resize(void* block, std::size_t old_size, std::size_t new_size) noexcept;
   void raw_free(void* block, std::size_t size) noexcept;
   bool fails_now() noexcept;
-  void hurry_collector(std::size_t used) noexcept;
+  std::size_t ceiling() const noexcept;
+  std::size_t half_of(std::size_t ceiling) const noexcept;
+  void hurry_collector(std::size_t used, std::size_t ceiling) noexcept;
   void link(Header* header, std::size_t size) noexcept;
   void unlink(Header* header) noexcept;
 
@@ -89,7 +98,8 @@ class MemoryQuota {
   std::atomic<std::size_t> peak_{0};
   std::size_t base_ = 0;
   std::size_t limit_ = 0;
-  std::size_t ceiling_ = SIZE_MAX;  // base_ + limit_
+  std::size_t ceiling_ = SIZE_MAX;             // base_ + limit_; what was given away lowers it
+  std::shared_ptr<MemoryAccount> given_away_;  // null: it does not count
   // Garbage must not meet the limit: a whole collection is due when half of it is in use, and then whenever
   // half of what that left free is.
   std::size_t half_ = SIZE_MAX;

@@ -32,8 +32,10 @@ std::size_t os::longest_name() noexcept { return 15; }  // TASK_COMM_LEN, withou
 void os::set_name(const char* name) noexcept { ::prctl(PR_SET_NAME, name); }
 
 std::error_code os::set_priority(Priority priority) noexcept {
-  const int nice = priority == Priority::low ? 5 : priority == Priority::high ? -5 : 0;
-  // 0 is the calling thread, not the process as POSIX has it: Linux keeps a nice value for each thread.
+  // Beside what the creator has, as a program that runs under `nice` may not go back. 0 is the calling
+  // thread, not the process as POSIX has it: Linux keeps a nice value for each thread.
+  const int step = priority == Priority::low ? 5 : priority == Priority::high ? -5 : 0;
+  const int nice = ::getpriority(PRIO_PROCESS, 0) + step;
   return ::setpriority(PRIO_PROCESS, 0, nice) == 0 ? std::error_code() : last_error();
 }
 

@@ -41,13 +41,15 @@ struct ReleaseGraph {
 // Makes SharedTables of tables: each once, so that what is shared inside stays shared.
 class Sharer {
  public:
+  explicit Sharer(SharedTableCore::Payer payer) : payer_(payer) {}
+
   Value share(const Value& value) {
     if (value.type() != Value::Type::table) return value;
     const Value root = made(value.table());
     while (!pending_.empty()) {
       const auto [table, core] = pending_.back();
       pending_.pop_back();
-      core->update(items(*table));
+      core->update(items(*table), payer_);
     }
     return root;
   }
@@ -69,7 +71,7 @@ class Sharer {
     while (!pending_.empty()) {
       const auto [table, core] = pending_.back();
       pending_.pop_back();
-      core->update(items(*table));
+      core->update(items(*table), payer_);
     }
   }
 
@@ -88,9 +90,17 @@ class Sharer {
     return handle;
   }
 
+  const SharedTableCore::Payer payer_;
   std::unordered_map<const TableData*, Value> made_;
   std::vector<std::pair<const TableData*, SharedTableCore*>> pending_;
 };
+
+// About what an entry costs: its node, and its place in the index.
+constexpr std::size_t kEntryCost = 160;
+
+MemoryCharge charge_entry(SharedTableCore::Payer payer) {
+  return payer ? payer->charge(kEntryCost) : MemoryCharge();
+}
 
 }  // namespace
 
@@ -121,14 +131,14 @@ void SharedTableCore::require_key(const Value& key) {
   }
 }
 
-Value SharedTableCore::shared(const Value& value) { return Sharer().share(value); }
+Value SharedTableCore::shared(const Value& value, Payer payer) { return Sharer(payer).share(value); }
 
-std::vector<SharedTableCore::Item> SharedTableCore::items_of(const Value& table) {
+std::vector<SharedTableCore::Item> SharedTableCore::items_of(const Value& table, Payer payer) {
   if (table.type() == Value::Type::object)
     if (const auto* core = dynamic_cast<const SharedTableCore*>(table.object())) return core->items();
   if (table.type() != Value::Type::table)
     throw ConversionError("", std::string("a table was wanted, not ") + table.type_name());
-  Sharer sharer;
+  Sharer sharer(payer);
   std::vector<Item> items = sharer.items(table.table());
   sharer.finish();
   return items;
@@ -141,13 +151,13 @@ std::optional<Value> SharedTableCore::get(KeyView key) const {
   return found->second->second;
 }
 
-void SharedTableCore::put(const Value& key, Value& value) {
+void SharedTableCore::put(const Value& key, Value& value, Payer payer) {
   const auto found = index_.find(KeyView(key));
   if (found != index_.end()) {
     std::swap(found->second->second, value);
     return;
   }
-  entries_.emplace_back(key, Value());
+  entries_.push_back({{key, Value()}, charge_entry(payer)});
   const auto last = std::prev(entries_.end());
   try {
     index_.emplace(KeyView(last->first), last);
@@ -158,9 +168,9 @@ void SharedTableCore::put(const Value& key, Value& value) {
   std::swap(last->second, value);
 }
 
-std::optional<Value> SharedTableCore::set(const Value& key, Value value) {
+std::optional<Value> SharedTableCore::set(const Value& key, Value value, Payer payer) {
   const std::lock_guard lock(mutex_);
-  put(key, value);
+  put(key, value, payer);
   return value;
 }
 
@@ -178,7 +188,7 @@ Value SharedTableCore::get_or_set(const Value& key, Value value) {
   const auto found = index_.find(KeyView(key));
   if (found != index_.end()) return found->second->second;
   const Value kept = value;
-  put(key, value);
+  put(key, value, nullptr);
   return kept;
 }
 
@@ -193,7 +203,7 @@ std::optional<Value> SharedTableCore::take(KeyView key) {
   return std::move(taken.front().second);
 }
 
-double SharedTableCore::add(const Value& key, double by) {
+double SharedTableCore::add(const Value& key, double by, Payer payer) {
   const std::lock_guard lock(mutex_);
   const auto found = index_.find(KeyView(key));
   double sum = by;
@@ -206,11 +216,11 @@ double SharedTableCore::add(const Value& key, double by) {
     return sum;
   }
   Value value(sum);
-  put(key, value);
+  put(key, value, payer);
   return sum;
 }
 
-bool SharedTableCore::compare_and_set(const Value& key, const Value& old, const Value& value) {
+bool SharedTableCore::compare_and_set(const Value& key, const Value& old, const Value& value, Payer payer) {
   for (const Value* given : {&old, &value})
     if (!is_plain(*given))
       throw ConversionError(given == &old ? "old" : "value",
@@ -222,7 +232,7 @@ bool SharedTableCore::compare_and_set(const Value& key, const Value& old, const 
   const bool is_there = found != index_.end() && !found->second->second.is_nil();
   if (is_there ? !same_plain(found->second->second, old) : !old.is_nil()) return false;
   if (!value.is_nil()) {
-    put(key, replaced);
+    put(key, replaced, payer);
   } else if (found != index_.end()) {
     const auto entry = found->second;
     index_.erase(found);
@@ -231,7 +241,7 @@ bool SharedTableCore::compare_and_set(const Value& key, const Value& old, const 
   return true;
 }
 
-void SharedTableCore::update(std::vector<Item> items) {
+void SharedTableCore::update(std::vector<Item> items, Payer payer) {
   const std::lock_guard lock(mutex_);
   // All or nothing: what may fail, for want of memory, comes first.
   Entries fresh;
@@ -250,7 +260,7 @@ void SharedTableCore::update(std::vector<Item> items) {
       replaced.emplace_back(again->second, &value);
       continue;
     }
-    fresh.emplace_back(key, value);
+    fresh.push_back({{key, value}, charge_entry(payer)});
     added.emplace(KeyView(fresh.back().first), std::prev(fresh.end()));
   }
   index_.merge(added);

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "memory_quota.hpp"
 #include "osthread/shared_table.hpp"
 
 namespace osthread {
@@ -39,25 +40,28 @@ class OSTHREAD_EXPORT SharedTableCore final : public Object {
 
   // Throws ConversionError if it can't be a key.
   static void require_key(const Value& key);
+  // Whose memory_limit new entries count towards; null: nobody's.
+  using Payer = MemoryQuota*;
+
   // As it is kept: a table as a SharedTable.
-  static Value shared(const Value& value);
+  static Value shared(const Value& value, Payer payer = nullptr);
   // `key` must be one, `value` be shared().
   std::optional<Value> get(KeyView key) const;
-  std::optional<Value> set(const Value& key, Value value);  // what was there
+  std::optional<Value> set(const Value& key, Value value, Payer payer = nullptr);  // what was there
   // Only if the entry is there already; whether it is.
   bool replace_number(KeyView key, double number) noexcept;
   Value get_or_set(const Value& key, Value value);
   std::optional<Value> take(KeyView key);
-  double add(const Value& key, double by);
-  bool compare_and_set(const Value& key, const Value& old, const Value& value);
-  void update(std::vector<Item> items);
+  double add(const Value& key, double by, Payer payer = nullptr);
+  bool compare_and_set(const Value& key, const Value& old, const Value& value, Payer payer = nullptr);
+  void update(std::vector<Item> items, Payer payer = nullptr);
   void clear();
 
   std::size_t size() const noexcept;
   std::vector<Item> items() const;
   Value snapshot() const;
   // The items of a table, as they are kept.
-  static std::vector<Item> items_of(const Value& table);
+  static std::vector<Item> items_of(const Value& table, Payer payer = nullptr);
 
   bool is_of_this_process() const noexcept;
   void require_own_process() const;  // std::logic_error
@@ -65,13 +69,16 @@ class OSTHREAD_EXPORT SharedTableCore final : public Object {
   const char* lua_class() const noexcept override { return "SharedTable"; }
 
  private:
-  using Entries = std::list<Item>;
+  struct Entry : Item {
+    MemoryCharge charge;
+  };
+  using Entries = std::list<Entry>;
   struct Hash {
     std::size_t operator()(const KeyView& key) const noexcept;
   };
 
-  void put(const Value& key, Value& value);  // under the lock; `value` is then what was there
-  bool is_list() const noexcept;             // under the lock
+  void put(const Value& key, Value& value, Payer payer);  // under the lock; `value` is then what was there
+  bool is_list() const noexcept;                          // under the lock
 
   mutable std::mutex mutex_;
   Entries entries_;

@@ -8,20 +8,10 @@ namespace {
 
 using Deadline = std::optional<Clock::time_point>;
 
-// Goes on waiting when a signal of the host came, which is not ours to answer. Whether it is over.
-template <class Attempt>
-bool persist(Attempt attempt) {
-  for (;;) {
-    const Wait wait = attempt();
-    if (wait == Wait::stopped) std::rethrow_exception(stopped_in_wait());
-    if (wait != Wait::interrupted) return wait == Wait::over;
-  }
-}
-
 template <class Core>
 bool acquire(Core& core, Deadline deadline) {
   core.require_own_process();
-  return persist([&] { return core.acquire(Blocking::Caller::host, deadline); });
+  return persist([&] { return core.acquire(Blocking::Caller::host, deadline); }) == Wait::over;
 }
 
 template <class Core>
@@ -115,7 +105,7 @@ void Event::wait() {
 bool Event::wait_for(std::chrono::nanoseconds timeout) {
   core().require_own_process();
   const Clock::time_point deadline = deadline_after(timeout);
-  return persist([&] { return core().wait(Blocking::Caller::host, deadline); });
+  return persist([&] { return core().wait(Blocking::Caller::host, deadline); }) == Wait::over;
 }
 Event Event::from_value(const Value& value) { return Event(Adopted{}, core_of(value, "Event")); }
 

@@ -5,15 +5,26 @@
 #include <memory>
 #include <unordered_map>
 
+#include "memory_account.hpp"
+
 namespace osthread {
 namespace {
 
 constexpr std::int64_t kExact = std::int64_t{1} << 53;  // every integer up to here is a double
 
-class StringData final : public Counted {
+class StringData : public Counted {
  public:
   explicit StringData(std::string content) : bytes(std::move(content)) {}
   const std::string bytes;
+};
+
+class ChargedString final : public StringData {
+ public:
+  ChargedString(std::string content, MemoryCharge charge)
+      : StringData(std::move(content)), charge_(std::move(charge)) {}
+
+ private:
+  const MemoryCharge charge_;
 };
 
 }  // namespace
@@ -35,6 +46,7 @@ struct Graph::Nodes {
   std::deque<TableData> tables;
   std::deque<FunctionData> functions;
   std::size_t count = 0;
+  MemoryCharge charge;
 };
 
 Graph::Graph() : nodes_(new Nodes) {}
@@ -47,6 +59,8 @@ TableData& Graph::add_table() {
 FunctionData& Graph::add_function() {
   return nodes_->functions.emplace_back(FunctionData{this, nodes_->count++, {}, {}, {}});
 }
+
+void Graph::charge(MemoryCharge charge) noexcept { nodes_->charge = std::move(charge); }
 
 Value Graph::inner(TableData& node) noexcept {
   Value value;
@@ -76,6 +90,13 @@ Value Graph::outer(FunctionData& node) noexcept {
 
 Value::Value(std::string bytes) : type_(Type::string) { payload_.counted = new StringData(std::move(bytes)); }
 Value::Value(std::string_view bytes) : Value(std::string(bytes)) {}
+
+Value Value::charged(std::string_view bytes, MemoryCharge charge) {
+  Value value;
+  value.payload_.counted = new ChargedString(std::string(bytes), std::move(charge));
+  value.type_ = Type::string;
+  return value;
+}
 
 Value Value::adopt(Object* object) noexcept {
   Value value;

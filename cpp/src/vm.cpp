@@ -306,7 +306,10 @@ void Vm::set_jit(bool on) {
     throw std::runtime_error("this LuaJIT has no compiler for this machine: jit=True can't be had");
 }
 
-void Vm::set_memory_limit(std::size_t bytes) { quota_.set_limit(bytes); }
+void Vm::set_memory_limit(std::size_t bytes) {
+  quota_.set_limit(bytes);
+  if (safe) quota_.count_given_away();
+}
 
 namespace {
 

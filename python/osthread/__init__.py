@@ -10,19 +10,21 @@ beside the GIL, and always ends.
 >>> t.result()
 42
 
-The house, from the top: this page names what is public; ``_thread``, ``_state``, ``_channel``, ``_sync`` and
-``_shared_table`` are what people hold, ``_exit`` the program's end; ``_function``, ``_future``, ``_options``,
-``_async_wait``, ``_shared``, ``_checks``, ``_debug`` and ``errors`` serve them; ``_core`` is the C++ below, which
-``_hand_over`` gives what it makes objects of.
+The house, from the top: this page names what is public; ``_thread``, ``_state``, ``_channel``, ``_sync``,
+``_shared_table`` and ``_shared_buffer`` are what people hold, ``_exit`` the program's end; ``_function``,
+``_decorator``, ``_future``, ``_options``, ``_async_wait``, ``_shared``, ``_dtype``, ``_checks``, ``_debug`` and
+``errors`` serve them; ``_core`` is the C++ below, which ``_hand_over`` gives what it makes objects of.
 """
 
 from . import _exit as _exit
 from . import _hand_over as _hand_over
 from ._channel import Channel, ChannelStatistics, select, select_async
 from ._core import __version__
+from ._decorator import lua
 from ._features import Features, features, get_cmake_dir, get_include, set_signal
 from ._function import LuaFunction, compile
 from ._options import StateOptions, ThreadOptions
+from ._shared_buffer import SharedBuffer
 from ._shared_table import SharedTable
 from ._state import LuaState, StateStatistics
 from ._sync import Barrier, Event, Lock, Semaphore
@@ -62,6 +64,7 @@ __all__ = [
     "LuaTimeout",
     "OSThread",
     "Semaphore",
+    "SharedBuffer",
     "SharedTable",
     "StateOptions",
     "StateStatistics",
@@ -78,6 +81,7 @@ __all__ = [
     "features",
     "get_cmake_dir",
     "get_include",
+    "lua",
     "run",
     "select",
     "select_async",

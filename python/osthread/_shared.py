@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from . import _core
 
-__all__ = ["class_of_shared", "note_shared", "shared"]
+__all__ = ["class_of_shared", "forget_shared", "note_shared", "shared"]
 
 
 class _Adopting(Protocol):
@@ -26,6 +26,12 @@ def class_of_shared(name: str, kind: _Adopting) -> None:
 def note_shared(key: int, made: Any) -> None:
     """``made`` is the object of the core's ``key``, as long as it lives."""
     _objects[key] = made
+
+
+def forget_shared(key: int, made: Any) -> None:
+    """``made`` is that no more: whoever has the core's object next makes a new one of it."""
+    if _objects.get(key) is made:
+        del _objects[key]
 
 
 def shared(name: str, key: int, handle: _core.Handle, encoding: str | None) -> Any:

@@ -21,6 +21,10 @@ import pytest
 PATIENCE = 30.0  # seconds after which a thing that should happen at once is held not to happen
 TASKS = Path("/proc/self/task")
 
+# A run in the background of a shell is started with Ctrl-C ignored; the tests send some, to themselves and to others.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def _native_threads() -> dict[int, str]:
     """The process's threads that are not Python's, with their names; empty where the system does not tell."""

@@ -22,17 +22,20 @@ FLOORS = {
     "shared_object stack_bounds stack_room c_stack program_counter asymmetric_fence adaptive_spin wait_list wait_note "
     "wait_lines notifier",
     1: "cpuid unwind call callback leaving memory memory_error landing safe_point counted_call lua_headers "
+    "memory_account "
     "registry_slots state_end memory_quota thread_budget vm frames interrupt stack_guard run open_files commands stdio "
     "stdio_bundled stop chained_handler run_slot run_leaving run_host "
     "blocking",
     2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors "
     "profiler ffi_library ffi luv leaks table_numbers",
     3: "ring channel_core channel select sync_core sync holdings "
-    "shared_handle shared_handle_parts shared_table shared_table_core",
+    "shared_handle shared_handle_parts shared_table shared_table_core dtype half_float shared_buffer "
+    "shared_buffer_core",
     4: "options chunk turn_lock interpreter interpreter_errors prepared_states watchdog registry thread_core "
     "thread_core_stopping thread_core_talking thread_core_owning thread_handle owned_threads osthread "
     "lua_state host host_channel host_sync run_lua_thread",
-    6: "lua_module lua_channel lua_wait lua_message lua_sync lua_shared_table lua_thread lua_thread_options",
+    6: "lua_module lua_channel lua_wait lua_message lua_sync lua_shared_table lua_shared_buffer lua_thread "
+    "lua_thread_options",
     7: "bindings",  # and every other file of cpp/bindings
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
@@ -133,6 +136,19 @@ def test_includes_point_downwards() -> None:
         if floor_of(name) > floor_of(file.name)
     }
     assert upward == set(UPWARD)
+
+
+def test_no_thread_local_has_a_destructor_on_windows() -> None:
+    # mingw-w64 calls them when the memory of thread_locals has been given back already.
+    plain = re.compile(r"\*|\b(bool|int|DWORD|std::size_t|std::uintptr_t)\b|RunSlot|NextState")
+    declared = [
+        (file.name, declaration)
+        for file in [*core_files(), *binding_files()]
+        if not re.search(r"_(posix|linux|macos)$", file.stem)
+        for declaration in re.findall(r"^[^/\n]*\bthread_local ([^;={]+)", file.read_text("utf-8"), re.M)
+    ]
+    assert declared
+    assert [each for each in declared if not plain.search(each[1])] == []
 
 
 def test_headers_include_each_other_in_no_circle() -> None:

@@ -371,3 +371,16 @@ def test_a_call_outside_of_lua_code_has_no_limit() -> None:
     with LuaState(memory_limit=1 << 20) as state:
         double = state.execute("return function(s) return #(s .. s) end")
     assert double("x" * (1 << 20)) == 1 << 21
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("function(x)\n local y = = 1\nend", r":2: unexpected symbol near '='"),
+        ("function(x) return x", r":1: 'end' expected near '<eof>'"),
+        ("function(x) return x end, 5", r":1: '<name>' expected"),
+    ],
+)
+def test_a_syntax_error_inside_a_function_expression_is_the_one_told(source: str, error: str) -> None:
+    with pytest.raises(LuaSyntaxError, match=error):
+        osthread.compile(source, "code")

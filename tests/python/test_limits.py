@@ -8,7 +8,7 @@ from typing import Any
 
 import osthread
 import pytest
-from osthread import LuaError, LuaMemoryError, LuaState, LuaTimeout, OSThread
+from osthread import Channel, LuaError, LuaMemoryError, LuaState, LuaTimeout, OSThread, SharedTable
 
 PATIENCE = 30
 
@@ -419,3 +419,100 @@ def test_a_time_limit_of_code_whose_memory_is_full_is_a_time_limit() -> None:
         osthread.run(code, memory_limit=1 << 20, time_limit=0.2)
     with osthread.LuaState(memory_limit=1 << 20, time_limit=0.2) as state, pytest.raises(osthread.LuaTimeout):
         state.execute(code)
+
+
+GIFTS = {
+    "short strings": "('x'):rep(4000)",
+    "long strings": "('x'):rep(100000)",
+    "tables of numbers": "(function() local t = {} for i = 1, 1000 do t[i] = i end return t end)()",
+    "tables of strings": "(function() local t = {} for i = 1, 100 do t[i] = ('x'):rep(100) .. i end return t end)()",
+    "many tables": "(function() local t = {} for i = 1, 100 do t[i] = {} end return t end)()",
+}
+
+
+def given_away(target: str, gift: str) -> str:
+    """A chunk that gives without end, and returns how often it could, and whether it could again afterwards."""
+    return f"""
+        local to, count = ..., 0
+        local ok, e = pcall(function()
+          for i = 1, 1e6 do
+            {target.format(gift=gift)}
+            count = i
+          end
+        end)
+        return count, tostring(e)"""
+
+
+@pytest.mark.parametrize("gift", GIFTS.values(), ids=GIFTS.keys())
+@pytest.mark.parametrize("target", ["to:send({gift})", "to:try_send({gift})"])
+def test_what_safe_code_sent_and_nobody_took_counts(target: str, gift: str) -> None:
+    channel = Channel(100_000)
+    with OSThread(given_away(target, gift), channel, libraries="safe", memory_limit=2 * MIB) as t:
+        count, error = t.result(PATIENCE)
+    assert "not enough memory" in error
+    assert 5 < count == len(channel) < 700
+    for _ in range(count):  # none of it was lost
+        channel.receive(0)
+
+
+@pytest.mark.parametrize("gift", ["i", *GIFTS.values()], ids=["numbers", *GIFTS.keys()])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "to[i] = {gift}",
+        "to:set('key ' .. i, {gift})",
+        "to:update({{[i] = {gift}}})",
+        "to[i] = {{{gift}}}",
+    ],
+)
+def test_what_safe_code_put_into_a_shared_table_counts(target: str, gift: str) -> None:
+    table = SharedTable()
+    with OSThread(given_away(target, gift), table, libraries="safe", memory_limit=2 * MIB) as t:
+        count, error = t.result(PATIENCE)
+    assert "not enough memory" in error
+    assert 5 < count <= len(table) < 2 * MIB / 160
+
+
+@pytest.mark.parametrize("change", ["to:add(i, 1)", "to:compare_and_set(i, nil, i)"])
+def test_entries_that_safe_code_makes_count(change: str) -> None:
+    table = SharedTable()
+    code = f"local to, n = ... pcall(function() for i = 1, 1e6 do {change} n = i end end) return n"
+    with OSThread(code, table, 0, libraries="safe", memory_limit=2 * MIB) as t:
+        assert 5000 < t.result(PATIENCE) == len(table) < 2 * MIB / 160
+
+
+def test_what_is_taken_counts_no_more() -> None:
+    channel = Channel(8)
+    code = "local to = ... for i = 1, 500 do to:send({('x'):rep(50000), i}) end"
+    with OSThread(code, channel, libraries="safe", memory_limit=MIB, closes=[channel]) as t:
+        assert [i for _, i in channel] == list(range(1, 501))
+    assert t.status == "finished"
+
+
+def test_what_is_erased_from_a_shared_table_counts_no_more() -> None:
+    code = "local s = ... for i = 1, 500 do s[i] = {('x'):rep(50000)} s[i] = nil end"
+    osthread.run(code, SharedTable(), libraries="safe", memory_limit=MIB)
+
+
+def test_full_accounts_leave_the_state_usable() -> None:
+    channel = Channel(1000)
+    with LuaState(libraries="safe", memory_limit=MIB) as lua:
+        with pytest.raises(LuaMemoryError, match="nobody has taken"):
+            lua.execute("local to = ... while true do to:send(('x'):rep(100000)) end", channel)
+        channel.receive(0), channel.receive(0)
+        lua.execute("(...):send(('x'):rep(100000))", channel)
+
+
+def test_what_other_code_sends_is_its_own_affair() -> None:
+    channel = Channel(100)
+    code = "local to = ... for i = 1, 100 do to:send(('x'):rep(50000) .. i) end"
+    with OSThread(code, channel, memory_limit=MIB):
+        pass
+    assert len(channel) == 100
+
+
+def test_messages_outlive_the_state_that_paid_for_them() -> None:
+    channel = Channel(10)
+    with OSThread("(...):send({('x'):rep(1000)})", channel, libraries="safe", memory_limit=MIB):
+        pass
+    assert channel.receive(0) == ["x" * 1000]

@@ -23,6 +23,7 @@
 #include "osthread/lua_state.hpp"
 #include "osthread/native_thread.hpp"
 #include "osthread/options.hpp"
+#include "osthread/shared_buffer.hpp"
 #include "osthread/shared_table.hpp"
 #include "osthread/sync.hpp"
 #include "osthread/value.hpp"

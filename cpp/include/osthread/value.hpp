@@ -80,6 +80,7 @@ class OSTHREAD_EXPORT HostFunction : public Object {
 
 struct TableData;
 struct FunctionData;
+class MemoryCharge;
 
 class OSTHREAD_EXPORT Value {
  public:
@@ -115,6 +116,8 @@ class OSTHREAD_EXPORT Value {
   Value(std::string bytes);
   Value(std::string_view bytes);
   Value(const char* text) : Value(std::string_view(text)) {}
+  // For the library: its memory counts as somebody's for as long as it is there.
+  static Value charged(std::string_view bytes, MemoryCharge charge);
   // Takes over one count of `object`.
   static Value adopt(Object* object) noexcept;
   // Whatever says how it is one: Channel, ...
@@ -211,6 +214,7 @@ class OSTHREAD_EXPORT Graph : public Counted {
   Graph();
   TableData& add_table();
   FunctionData& add_function();
+  void charge(MemoryCharge charge) noexcept;  // as Value::charged
   static Value inner(TableData& node) noexcept;
   static Value inner(FunctionData& node) noexcept;
   // A Value that keeps the graph alive.

@@ -1,0 +1,158 @@
+-- SharedBuffers: elements are reached through FFI, so that loops over them compile. Each type of element, read-only or not, has a
+-- class of its own, made when the first such buffer comes.
+local osthread, core = ...
+local ffi = core.ffi
+local type, error, tonumber, tostring, setmetatable, istype = type, error, tonumber, tostring, setmetatable, ffi.istype
+local add_any, compare_and_set, notify, wait, shape, describe =
+  core.add, core.compare_and_set, core.notify, core.wait, core.shape, core.describe
+local vm = ffi.cast("void *", core.vm)
+
+-- The fields of a BufferBox in lua_shared_buffer.cpp. The address is a number here: a pointer could be written through.
+local BOX = "struct { void *const __handle; const intptr_t __address; const int32_t __near; const double __size; }"
+local int = ffi.typeof "int32_t"
+local half_to_double = ffi.cast("double (*)(uint16_t)", core.half_to_double)
+local double_to_half = ffi.cast("uint16_t (*)(double)", core.double_to_half)
+
+-- Of each dtype: its type in C; how an element is read and written, where that is not as it is in memory. 64-bit integers are numbers
+-- where these are exact, as everywhere.
+local KINDS = {
+  bool = { "bool" },
+  int8 = { "int8_t" },
+  int16 = { "int16_t" },
+  int32 = { "int32_t" },
+  int64 = { "int64_t", read = "if v >= -0x20000000000000LL and v <= 0x20000000000000LL then return tonumber(v) end return v" },
+  uint8 = { "uint8_t" },
+  uint16 = { "uint16_t" },
+  uint32 = { "uint32_t" },
+  uint64 = { "uint64_t", read = "if v <= 0x20000000000000ULL then return tonumber(v) end return v" },
+  float16 = { "uint16_t", read = "return half_to_double(v)", write = "double_to_half(value)" },
+  float32 = { "float" },
+  float64 = { "double" },
+  complex64 = { "complex float" },
+  complex128 = { "complex double" },
+}
+
+local function refuse_index(self, key)
+  if self.__handle == nil then error("this SharedBuffer has been released", 3) end
+  error("index " .. tostring(key) .. " is out of range: this buffer has " .. self.__size .. " elements, counted from 0", 3)
+end
+
+-- One source for each class, as a function of several classes would not be compiled for any of them.
+local function source_of(kind)
+  return [[
+local type, tonumber, cast, pointer, int, far, field, refuse_write, half_to_double, double_to_half, kept = ...
+return function(self, key)
+  if type(key) == "number" then
+    local i = tonumber(cast(int, key))
+    if i == key and i >= 0 and i < self.__near then
+      local v = cast(pointer, self.__address)[i]
+      ]] .. (kind.read or "return v") .. [[
+
+    end
+    i = far(self, key)
+    local v = cast(pointer, self.__address)[i]
+    ]] .. (kind.read or "return v") .. [[
+
+  end
+  return field(self, key)
+end, function(self, key, value)
+  if type(key) == "number" then
+    local i = tonumber(cast(int, key))
+    if not (i == key and i >= 0 and i < self.__near) then i = far(self, key) end
+    cast(pointer, self.__address)[i] = ]] .. (kind.write or "value") .. [[
+
+  else
+    refuse_write(self, key)
+  end
+end]]
+end
+
+-- An index that is not within 32 bits, if there is such an element.
+local function far(self, key)
+  if key >= 0 and key < self.__size and key % 1 == 0 then return key end
+  refuse_index(self, key)
+end
+
+local function refuse_field(self, key)
+  error("a SharedBuffer has elements, from index 0 on, and no field '" .. tostring(key) .. "' to write to", 3)
+end
+
+local function refuse_readonly() error("this SharedBuffer is read-only", 2) end
+
+local function make_class(dtype, declaration, readonly)
+  local kind = KINDS[dtype] or { declaration, read = core.pointers and "kept[v] = self return v" or "return nil" }
+  local Box = ffi.typeof(BOX)
+  local pointer = ffi.typeof((readonly and "const $ *" or "$ *"), ffi.typeof(kind[1]))
+  local fill = ffi.cast(ffi.typeof("void (*)($ *)", Box), core.fill)
+  local add_quickly = ffi.cast(ffi.typeof("bool (*)($ *, double, double, double *)", Box), core.add_quickly)
+  local is_same = ffi.cast(ffi.typeof("bool (*)($ *, $ *)", Box, Box), core.is_same)
+  local release = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.release)
+  local drop = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.drop)
+  local sum = ffi.new "double[1]"
+  local is_structure = KINDS[dtype] == nil
+
+  local methods = { compare_and_set = compare_and_set, notify = notify, wait = wait }
+
+  -- The sum, atomically.
+  function methods:add(index, x)
+    if istype(Box, self) and type(index) == "number" and type(x) == "number" and add_quickly(self, index, x, sum) then return sum[0] end
+    return add_any(self, index, x)
+  end
+
+  -- Gives the memory up, here: others that have it keep it. Using it is an error from here on.
+  function methods:release()
+    if not istype(Box, self) then error("release: methods are called with a colon: b:release()", 2) end
+    release(vm, self)
+  end
+
+  local function field(self, key)
+    local method = methods[key]
+    if method then return method end
+    if key == "dtype" then return is_structure and declaration or dtype end
+    if key == "readonly" then return readonly end
+    if key == "shape" then return shape(self) end
+    if key == "data" and core.pointers then
+      if self.__handle == nil then error("this SharedBuffer has been released", 3) end
+      return ffi.cast(pointer, self.__address)
+    end
+  end
+
+  -- Structures are references into the memory, which they keep.
+  local kept = setmetatable({}, { __mode = "k" })
+  local read, write = core.compile(source_of(kind))(
+    type, tonumber, ffi.cast, pointer, int, far, field, refuse_field, half_to_double, double_to_half, kept
+  )
+  if is_structure and not core.pointers then
+    local function refuse() error("the elements of a structured buffer need the library ffi, which this code does not have", 2) end
+    read, write = function(self, key) return type(key) == "number" and refuse() or field(self, key) end, refuse
+  end
+  ffi.metatype(Box, {
+    __index = read,
+    __newindex = readonly and refuse_readonly or write,
+    __len = function(self) return self.__size end,
+    __eq = function(a, b) return istype(Box, a) and istype(Box, b) and is_same(a, b) end,
+    __tostring = function(self) return describe(self) end,
+    __gc = function(self) drop(vm, self) end,
+  })
+  return function(handle)
+    local box = Box(handle)
+    fill(box)
+    return box
+  end
+end
+
+local classes = {}
+core.classes.SharedBuffer = function(handle)
+  local dtype, declaration, readonly = core.describe_handle(handle)
+  local name = dtype .. (readonly and " const " or " ") .. declaration
+  local class = classes[name]
+  if not class then
+    class = make_class(dtype, declaration, readonly)
+    classes[name] = class
+  end
+  return class(handle)
+end
+
+if core.constructors then
+  function osthread.SharedBuffer(dtype, shape_or_size) return core.make(dtype, shape_or_size) end
+end

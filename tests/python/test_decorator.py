@@ -1,0 +1,98 @@
+"""@osthread.lua: parameters and docstring of a Python function as a Lua function."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import osthread
+import pytest
+from osthread import LuaError, LuaFunction, LuaState, LuaSyntaxError
+
+
+@osthread.lua
+def add(a, b):  # type: ignore[no-untyped-def]
+    "return a + b"
+
+
+@osthread.lua
+def fails(x):  # type: ignore[no-untyped-def]
+    """
+    local y = x
+    error("no")
+    """
+
+
+def test_it_is_a_lua_function() -> None:
+    assert isinstance(add, LuaFunction)
+    assert add(20, 22) == 42
+    with LuaState() as lua:
+        assert lua.call(add, 1, 2) == 3
+    assert pickle.loads(pickle.dumps(add))(1, 1) == 2
+
+
+def test_no_parameters_and_any_number() -> None:
+    @osthread.lua
+    def nothing() -> None:
+        "return 'nothing'"
+
+    @osthread.lua
+    def count(first: Any, *rest: Any) -> None:
+        "return first, select('#', ...)"
+
+    assert nothing() == "nothing"
+    assert count("a", "b", "c") == ("a", 2)
+
+
+def test_errors_name_the_function_and_the_line_of_the_docstring() -> None:
+    with pytest.raises(LuaError, match=r"fails:3: no"):
+        fails(1)
+    with pytest.raises(LuaSyntaxError) as caught:
+
+        @osthread.lua
+        def wrong() -> None:
+            """
+            local x = = 1
+            """
+
+    assert caught.value.line == 2
+    assert "wrong" in caught.value.chunk
+
+
+def with_default(a: int = 1) -> None:
+    "return a"
+
+
+def with_keyword(*, a: int) -> None:
+    "return a"
+
+
+def with_keywords(**a: int) -> None:
+    "return a"
+
+
+def with_lua_keyword(end: int) -> None:
+    "return 1"
+
+
+def with_other_letters(größe: int) -> None:
+    "return 1"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [with_default, with_keyword, with_keywords, with_lua_keyword, with_other_letters, lambda: 1, print, "x"],
+)
+def test_what_can_not_be_one_is_refused(function: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match=r"Lua|takes a Python function"):
+        osthread.lua(function)
+
+
+def test_without_docstrings_it_says_so() -> None:
+    code = "import osthread\n@osthread.lua\ndef f():\n    'return 1'"
+    run = subprocess.run(
+        [sys.executable, "-OO", "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 1
+    assert "RuntimeError: f: python -OO drops docstrings" in run.stderr
