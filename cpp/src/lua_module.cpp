@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <cmath>
+#include <iterator>
+#include <string_view>
 
 #include "blocking.hpp"
 #include "deadline.hpp"
@@ -100,6 +102,15 @@ int library_path(lua_State* L) {
   return 1;
 }
 
+// Whether the code itself has the library ffi.
+bool may_use_ffi(lua_State* L) {
+  luaL_findtable(L, LUA_REGISTRYINDEX, "_PRELOAD", 4);
+  lua_getfield(L, -1, "ffi");
+  const bool may = !lua_isnil(L, -1);
+  lua_pop(L, 2);
+  return may;
+}
+
 void push_module(lua_State* L);
 
 // Runs an embedded file of the Lua half with the module and what it needs of the core, which is on top.
@@ -125,65 +136,104 @@ void push_core(lua_State* L) {
   lua_setfield(L, -2, "null");
 }
 
-// The half that is Lua over FFI, made when a field of it is first asked for, or when a box of one of its
-// classes is: ffi alone takes a third of what an idle state holds.
-void complete(lua_State* L) {
-  push_module(L);
-  const int module = lua_gettop(L);
-  push_core(L);
+void push_functions(lua_State* L) {
   set_pointer(L, "functions", &kFunctions);
-  luaL_findtable(L, LUA_REGISTRYINDEX, "_PRELOAD", 4);
-  lua_getfield(L, -1, "ffi");
-  const bool has_ffi = !lua_isnil(L, -1);  // whether the code itself may use it
-  lua_pop(L, 2);
-  if (has_ffi) {
-    lua_pushcfunction(L, library_path);
-    lua_setfield(L, -2, "library_path");
-  }
-  run_half(L, module, embedded::kLuaModule_osthread, embedded::kLuaModule_osthread_size, "=osthread");
-
-  lua_newtable(L);
-  const int classes = lua_gettop(L);
-  const auto run_class_half = [&](void (*push_part)(lua_State*), const char* code, std::size_t size) {
-    push_core(L);
-    push_part(L);
-    lua_pushvalue(L, classes);
-    lua_setfield(L, -2, "classes");
-    lua_pushboolean(L, !Vm::of(L).safe);
-    lua_setfield(L, -2, "constructors");
-    lua_pushboolean(L, has_ffi && !Vm::of(L).safe);
-    lua_setfield(L, -2, "pointers");
-    run_half(L, module, code, size, "=osthread");
-  };
-  run_class_half(push_channel_core, embedded::kLuaModule_channel, embedded::kLuaModule_channel_size);
-  run_class_half(push_sync_core, embedded::kLuaModule_sync, embedded::kLuaModule_sync_size);
-  run_class_half(push_shared_table_core, embedded::kLuaModule_shared_table,
-                 embedded::kLuaModule_shared_table_size);
-  run_class_half(push_shared_buffer_core, embedded::kLuaModule_shared_buffer,
-                 embedded::kLuaModule_shared_buffer_size);
-  run_class_half(push_thread_core, embedded::kLuaModule_thread, embedded::kLuaModule_thread_size);
-  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kClasses);
-
-  // Only now: a stop in the middle of it leaves a module that completes itself when it is next asked.
-  lua_pushnil(L);
-  lua_setmetatable(L, module);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kNames);  // its functions have names now
-  lua_settop(L, module - 1);
+  if (!may_use_ffi(L)) return;
+  lua_pushcfunction(L, library_path);
+  lua_setfield(L, -2, "library_path");
 }
 
-// __index of the module until it is complete. Arguments: the module and the field.
+// A file of the half that is Lua over FFI: run when one of the names that it gives the module, or has a class
+// of boxes for, is first asked for, as a state needs few of them, and ffi alone takes a third of what an idle
+// state holds.
+struct Half {
+  std::string_view names;  // between blanks
+  void (*push_part)(lua_State*);
+  const char* code;
+  const std::size_t* size;
+};
+
+const Half kHalves[] = {
+    {" now stop_requested null library ", push_functions, embedded::kLuaModule_osthread,
+     &embedded::kLuaModule_osthread_size},
+    {" Channel receive select ", push_channel_core, embedded::kLuaModule_channel,
+     &embedded::kLuaModule_channel_size},
+    {" Lock Semaphore Barrier Event ", push_sync_core, embedded::kLuaModule_sync,
+     &embedded::kLuaModule_sync_size},
+    {" SharedTable ", push_shared_table_core, embedded::kLuaModule_shared_table,
+     &embedded::kLuaModule_shared_table_size},
+    {" SharedBuffer ", push_shared_buffer_core, embedded::kLuaModule_shared_buffer,
+     &embedded::kLuaModule_shared_buffer_size},
+    {" OSThread with ", push_thread_core, embedded::kLuaModule_thread, &embedded::kLuaModule_thread_size},
+};
+
+void push_classes(lua_State* L);
+
+// Runs the half that has the name at `index`, unless there is none or it has run.
+void complete(lua_State* L, int index) {
+  if (lua_type(L, index) != LUA_TSTRING) return;
+  std::size_t length = 0;
+  const char* const text = lua_tolstring(L, index, &length);
+  const std::string_view name(text, length);
+  Vm& vm = Vm::of(L);
+  for (std::size_t i = 0; i < std::size(kHalves); ++i) {
+    const Half& half = kHalves[i];
+    const std::size_t at = half.names.find(name);
+    if (at == std::string_view::npos || name.empty() || half.names[at - 1] != ' ' ||
+        half.names[at + length] != ' ')
+      continue;
+    if ((vm.halves & 1u << i) != 0) return;
+    const int top = lua_gettop(L);
+    luaL_checkstack(L, 8, "no room to complete osthread");
+    push_module(L);
+    push_core(L);
+    half.push_part(L);
+    push_classes(L);
+    lua_setfield(L, -2, "classes");
+    lua_pushboolean(L, !vm.safe);
+    lua_setfield(L, -2, "constructors");
+    lua_pushboolean(L, may_use_ffi(L) && !vm.safe);
+    lua_setfield(L, -2, "pointers");
+    run_half(L, top + 1, half.code, *half.size, "=osthread");
+    // Only now: a stop in the middle of it leaves a module that completes itself when it is next asked.
+    vm.halves |= 1u << i;
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot::kNames);  // its functions have names now
+    lua_settop(L, top);
+    return;
+  }
+}
+
+// __index of the module, and of the table of classes. Arguments: the table and the name.
 int complete_and_get(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
-  complete(L);
+  complete(L, 2);
   lua_rawget(L, 1);
   return 1;
 }
 
-int load_classes(lua_State* L) {
-  complete(L);
+void set_completing(lua_State* L) {
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, complete_and_get);
+  lua_setfield(L, -2, "__index");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_setmetatable(L, -2);
+}
+
+void push_classes(lua_State* L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kClasses);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  set_completing(L);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kClasses);
+}
+
+int make_classes(lua_State* L) {
+  push_classes(L);
   return 1;
 }
 
@@ -213,12 +263,7 @@ void push_module(lua_State* L) {
     lua_pushcclosure(L, mark, 1);
     lua_setfield(L, -2, name);
   }
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, complete_and_get);
-  lua_setfield(L, -2, "__index");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_setmetatable(L, -2);
+  set_completing(L);
   lua_pushvalue(L, -1);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kModule);
 }
@@ -234,7 +279,7 @@ int install_module(lua_State* L) {
   luaL_findtable(L, LUA_REGISTRYINDEX, "_PRELOAD", 4);
   lua_pushcfunction(L, open_module);
   lua_setfield(L, -2, "osthread");
-  lua_pushcfunction(L, load_classes);
+  lua_pushcfunction(L, make_classes);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kClasses);
   return 0;
 }

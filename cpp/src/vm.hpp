@@ -126,6 +126,7 @@ class Vm {
   bool has_files = false;              // open_files: it has opened some
   std::vector<std::string> c_modules;  // builtins: the ones it has loaded, by name
   bool shared = false;                 // builtins: one of them has threads that use the state's memory
+  std::uint32_t halves = 0;            // lua_module: which of its halves in Lua have run
   void* handles = nullptr;             // lua_object: the objects of the host that it holds
   void (*drop_handles)(Vm&) noexcept = nullptr;
   std::vector<Frame>* error_frames = nullptr;  // where the message handler puts the stack of an error
