@@ -111,6 +111,7 @@ void bind_process(py::module_& module) {
   module.def("features", &describe_features);
   module.def(
       "set_signal", [](int number) { set_signal(number); }, py::arg("number"));
+  module.def("require_signal", &host::require_signal);
   module.def(
       "require_kill",
       [] {

@@ -57,6 +57,7 @@ auto within(State& state, Body body) {
     }
   }
   --state.users;
+  drop_dead_references();
   if (const py::object interrupt = take_signal_error()) {
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(interrupt.ptr())), interrupt.ptr());
     throw py::error_already_set();

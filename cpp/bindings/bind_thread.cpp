@@ -38,7 +38,9 @@ std::unique_ptr<Thread> adopt(const ThreadValue& handle) {
 
 bool join(Self<Thread> thread, const py::object& timeout) {
   const auto deadline = deadline_of(timeout);
-  return host::settled(*thread->core) || wait_for([&] { return host::wait(*thread->core, deadline); });
+  if (!host::settled(*thread->core)) return wait_for([&] { return host::wait(*thread->core, deadline); });
+  drop_dead_references();
+  return true;
 }
 
 bool wait_held(Self<Thread> thread, double timeout) {

@@ -17,6 +17,7 @@ struct Dropped {
   std::mutex mutex;
   std::vector<PyObject*> objects;
   bool announced = false;
+  std::atomic<bool> any{false};  // a hint for those who only look
 };
 
 // Never destroyed: threads may drop references while the process ends. Made when the module is loaded: what a
@@ -29,12 +30,18 @@ int drop_all(void*) {
     const std::lock_guard lock(dropped_list->mutex);
     objects.swap(dropped_list->objects);
     dropped_list->announced = false;
+    dropped_list->any.store(false, std::memory_order_relaxed);
   }
   for (PyObject* object : objects) Py_DECREF(object);  // outside the lock: it may run anything
   return 0;
 }
 
 }  // namespace
+
+void drop_dead_references() noexcept {
+  // Relaxed: whoever has waited for the other thread's end sees what it left.
+  if (dropped_list->any.load(std::memory_order_relaxed)) drop_all(nullptr);
+}
 
 void note_ending() noexcept { interpreter_ending.store(true, std::memory_order_seq_cst); }
 void forget_parents() noexcept { dropped_list = new Dropped; }
@@ -110,6 +117,7 @@ Reference::~Reference() {
   Dropped& list = *dropped_list;
   const std::lock_guard lock(list.mutex);
   list.objects.push_back(object_);
+  list.any.store(true, std::memory_order_relaxed);
   if (!list.announced) list.announced = Py_AddPendingCall(drop_all, nullptr) == 0;
 }
 

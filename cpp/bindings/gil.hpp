@@ -51,6 +51,10 @@ class GilHold {
 
 void drop_thread_state() noexcept;
 
+// Drops the references that have died on threads without the GIL, which this one has: nobody shall have to
+// wait for it who knows that they have died.
+void drop_dead_references() noexcept;
+
 // Lets others have the GIL; also as a pybind11 call_guard.
 class GilRelease {
  public:

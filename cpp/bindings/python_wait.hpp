@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bindings.hpp"
+#include "gil.hpp"
 #include "host.hpp"
 
 namespace osthread::python {
@@ -20,7 +21,10 @@ bool wait_for(Attempt attempt) {
       const GilRelease release;
       wait = attempt();
     }
-    if (wait == Wait::over) return true;
+    if (wait == Wait::over) {
+      drop_dead_references();
+      return true;
+    }
     if (wait == Wait::timed_out) return false;
     if (wait == Wait::stopped) std::rethrow_exception(host::stopped());
     look_at_signals();

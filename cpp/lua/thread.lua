@@ -14,7 +14,10 @@ local make, make_native = core.make, core.make_native
 local begun = setmetatable({}, { __mode = "k" })
 
 -- true; or nil and "timeout" or "closed": a message into its mailbox.
-function methods:send(value, timeout) return self.mailbox:send(value, timeout) end
+function methods:send(value, timeout)
+  if not istype(Box, self) then error("send: an OSThread was wanted, not a " .. type(self) .. "; methods are called with a colon: t:send()", 2) end
+  return self.mailbox:send(value, timeout)
+end
 
 ffi.metatype(Box, {
   __index = function(self, key)

@@ -132,6 +132,8 @@ std::size_t memory_limit_here() noexcept {
   return run ? run->vm().quota().limit() : 0;
 }
 
+void require_signal() { interrupt::require_choice(); }
+
 void set_signal_check(bool (*check)()) noexcept {
   signal_check.store(check, std::memory_order_release);
   Run::set_host_check(&check_and_interrupt);

@@ -167,6 +167,9 @@ OSTHREAD_EXPORT void note_signal() noexcept;
 // As Run::let_signals_kill.
 OSTHREAD_EXPORT void let_signals_kill(bool allowed) noexcept;
 OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
+// std::invalid_argument if OSTHREAD_SIGNAL says what can't be had, as the first OSThread or LuaState throws
+// it.
+OSTHREAD_EXPORT void require_signal();
 // Interrupts the Lua code that called the calling code, if any.
 OSTHREAD_EXPORT void interrupt_here() noexcept;
 // The memory_limit of the state whose Lua code called the calling code; 0: none.

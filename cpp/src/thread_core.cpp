@@ -214,12 +214,14 @@ void ThreadCore::run() {
   wall_seconds_.store(seconds_since(started_at_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
   const Status status = status_of(outcome);
   place_.reset();  // before: whoever joins it may start the next
+  // As is what it was lent: memory, for one, that is pinned as long as somebody has it.
+  args_.clear();
+  if (interpreter_) interpreter_->vm().give_back_handles();
   publish(std::move(outcome), status);
   registry::set_current(nullptr);
   set_wait_note(nullptr);
   set_holdings(nullptr);
   registry::remove(this);
-  args_.clear();
   std::unique_ptr<Interpreter> dropped;  // after the lock: what it holds may call anything
   const std::lock_guard lock(mutex_);    // statistics() may look at it
   dropped.swap(interpreter_);

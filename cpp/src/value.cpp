@@ -1,6 +1,7 @@
 #include "osthread/value.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <unordered_map>
@@ -12,16 +13,32 @@ namespace {
 
 constexpr std::int64_t kExact = std::int64_t{1} << 53;  // every integer up to here is a double
 
+// The bytes lie behind the object, in the same block: a string that crosses is one allocation.
 class StringData : public Counted {
  public:
-  explicit StringData(std::string content) : bytes(std::move(content)) {}
-  const std::string bytes;
+  template <class T = StringData, class... Arguments>
+  static T* make(std::string_view bytes, Arguments&&... arguments) {
+    T* const made = new (Room{bytes.size()}) T(std::forward<Arguments>(arguments)...);
+    if (!bytes.empty()) std::memcpy(static_cast<void*>(made + 1), bytes.data(), bytes.size());
+    made->bytes_ = {reinterpret_cast<const char*>(made + 1), bytes.size()};
+    return made;
+  }
+  std::string_view bytes() const noexcept { return bytes_; }
+
+  struct Room {
+    std::size_t bytes;
+  };
+  static void* operator new(std::size_t size, Room room) { return ::operator new(size + room.bytes); }
+  static void operator delete(void* block) noexcept { ::operator delete(block); }
+  static void operator delete(void* block, Room) noexcept { ::operator delete(block); }
+
+ private:
+  std::string_view bytes_;
 };
 
 class ChargedString final : public StringData {
  public:
-  ChargedString(std::string content, MemoryCharge charge)
-      : StringData(std::move(content)), charge_(std::move(charge)) {}
+  explicit ChargedString(MemoryCharge charge) : charge_(std::move(charge)) {}
 
  private:
   const MemoryCharge charge_;
@@ -88,12 +105,12 @@ Value Graph::outer(FunctionData& node) noexcept {
   return Value(static_cast<const Value&>(value));
 }
 
-Value::Value(std::string bytes) : type_(Type::string) { payload_.counted = new StringData(std::move(bytes)); }
-Value::Value(std::string_view bytes) : Value(std::string(bytes)) {}
+Value::Value(std::string_view bytes) : type_(Type::string) { payload_.counted = StringData::make(bytes); }
+Value::Value(const std::string& bytes) : Value(std::string_view(bytes)) {}
 
 Value Value::charged(std::string_view bytes, MemoryCharge charge) {
   Value value;
-  value.payload_.counted = new ChargedString(std::string(bytes), std::move(charge));
+  value.payload_.counted = StringData::make<ChargedString>(bytes, std::move(charge));
   value.type_ = Type::string;
   return value;
 }
@@ -105,8 +122,8 @@ Value Value::adopt(Object* object) noexcept {
   return value;
 }
 
-Value Value::library(std::string dotted_name) {
-  Value value(std::move(dotted_name));
+Value Value::library(std::string_view dotted_name) {
+  Value value(dotted_name);
   value.type_ = Type::library;
   return value;
 }
@@ -159,7 +176,7 @@ void Value::set_unsigned(std::uint64_t integer) noexcept {
 }
 
 std::string_view Value::bytes() const noexcept {
-  return static_cast<const StringData*>(payload_.counted)->bytes;
+  return static_cast<const StringData*>(payload_.counted)->bytes();
 }
 const TableData& Value::table() const noexcept { return *payload_.table; }
 const FunctionData& Value::function() const noexcept { return *payload_.function; }

@@ -107,6 +107,11 @@ class Vm {
   // follow.
   void run_finalizers() noexcept;
 
+  // After the finalizers: gives up the objects of the host that it holds, before its memory goes.
+  void give_back_handles() noexcept {
+    if (ending() && !discarded() && drop_handles) drop_handles(*this);
+  }
+
   // Gives the state back as it is, without running anything of it: memory, machine code, open files, the
   // handles that it holds. For a state that was left in the middle of something. Nothing may be done with it
   // afterwards.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import osthread
+from osthread import _core
 from osthread._cli.arguments import UsageError, memory_size, seconds, thread_count
 
 
@@ -118,6 +119,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own) and return the exit status."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
+    try:
+        _core.require_signal()
+    except ValueError as error:
+        parser.error(str(error))
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()  # here, where what it raises is caught

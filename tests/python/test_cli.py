@@ -544,3 +544,14 @@ def test_comment_at_the_end() -> None:
 def test_run_without_a_file_asks_for_that_alone() -> None:
     _, err = cli("run", status=2)
     assert err.endswith("required: FILE\n")
+
+
+@posix_only
+@pytest.mark.parametrize("command", [["eval", "1"], ["doctor"], ["run", "missing.lua"]])
+def test_a_signal_that_can_not_be_had_is_a_usage_error(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSTHREAD_SIGNAL", "9")
+    _, err = cli(*command, status=2)
+    assert "OSTHREAD_SIGNAL=9" in err
+    assert "Traceback" not in err

@@ -149,7 +149,7 @@ def test_safe_has_what_is_listed_and_nothing_else() -> None:
         "return require('osthread').SharedBuffer('float64', 1)",
         "return require('osthread').library()",
         "return require('osthread').self().kill()",
-        "return getmetatable(require('osthread').self()).x",
+        "return getmetatable(require('osthread').self()).x.y",
         "return getmetatable(require('osthread').null).__index.x",
         "return select(2, ...)[1].__closure__",
         "return (...).__globals__",

@@ -96,7 +96,7 @@ def test_sending_to_a_handle_in_lua_gives_values_for_expected_outcomes() -> None
     ) == (1024, None, "timeout")
     target.terminate()
     assert osthread.run("return (...):send(1)", target) == (None, "closed")
-    with pytest.raises(osthread.ConversionError, match="colon"):
+    with pytest.raises(osthread.LuaError, match="colon"):
         osthread.run("(...).send(1)", target)
 
 

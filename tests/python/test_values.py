@@ -829,7 +829,7 @@ def test_object_of_lua_has_no_way_in(lua: LuaState) -> None:
     """What a handle is made of is out of reach of Lua code."""
     with OSThread("return 1") as thread:
         thread.result()
-        assert lua.execute("return getmetatable(...)", thread) is False
+        assert lua.execute("return getmetatable(...)", thread) == "ffi"
         with pytest.raises(osthread.LuaError):
             lua.execute("(...).x = 1", thread)
 

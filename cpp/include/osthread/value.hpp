@@ -113,7 +113,7 @@ class OSTHREAD_EXPORT Value {
     else
       set_unsigned(static_cast<std::uint64_t>(integer));
   }
-  Value(std::string bytes);
+  Value(const std::string& bytes);
   Value(std::string_view bytes);
   Value(const char* text) : Value(std::string_view(text)) {}
   // For the library: its memory counts as somebody's for as long as it is there.
@@ -128,7 +128,7 @@ class OSTHREAD_EXPORT Value {
   Value(const T& handle) : Value(handle.to_value()) {}
 
   // A function or table of the standard libraries, by its dotted name ("math.floor"): each state has its own.
-  static Value library(std::string dotted_name);
+  static Value library(std::string_view dotted_name);
 
   // Tables. Values put in are copied by value: what they hold is shared, never changed.
   static Value array(const Values& elements);
