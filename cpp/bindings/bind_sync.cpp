@@ -33,7 +33,8 @@ bool acquire(Self<Shared<T>> self, bool blocking, const py::object& timeout) {
 
 bool wait_for_event(Self<Shared<Event>> self, const py::object& timeout) {
   const auto deadline = deadline_of(timeout);
-  return wait_for([&] { return host::wait(self->object, deadline); });
+  const std::uint64_t since = host::times_set(self->object);
+  return wait_for([&] { return host::wait(self->object, since, deadline); });
 }
 
 std::size_t wait_at_barrier(Self<Shared<Barrier>> self, const py::object& timeout) {

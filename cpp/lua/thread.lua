@@ -7,7 +7,8 @@ local Box = ffi.typeof "struct { void *const __handle; }"
 local is_same = ffi.cast(ffi.typeof("bool (*)($ *, $ *)", Box, Box), core.is_same)
 local drop = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.drop)
 local vm = ffi.cast("void *", core.vm)
-local methods, field, describe, leave = core.methods, core.field, core.describe, core.leave
+local methods, field, describe = core.methods, core.field, core.describe
+local leave, leave_by_error = core.leave, core.leave_by_error
 local make, make_native = core.make, core.make_native
 
 -- What those were begun with that have a start routine.
@@ -38,7 +39,13 @@ if not make then return end
 -- As Win32 has it: CREATE_SUSPENDED.
 local SUSPENDED = 4
 
-local function address(pointer) return tonumber(ffi.cast("uintptr_t", ffi.cast("void *", pointer))) end
+local uintptr = ffi.typeof "uintptr_t"
+local cast = ffi.cast
+
+local function address(pointer) return tonumber(cast(uintptr, cast("void *", pointer))) end
+
+-- Whether a cdata is a pointer or a function: a cast would take the address of anything, a channel too.
+local function is_pointer(cdata) return tonumber(cdata) == nil and (pcall(cast, uintptr, cdata)) end
 
 -- A start routine, its parameter and flags, as CreateThread takes them. RunLuaThread's code is copied before this returns, and its
 -- thread is one like all others; of another routine nothing is known, so its thread can only be joined or detached.
@@ -47,6 +54,7 @@ local function begin(routine, parameter, flags)
   local suspended = flags % (2 * SUSPENDED) >= SUSPENDED
   local thread
   if address(routine) == address(core.run_lua_thread) then
+    if parameter == nil then error("OSThread: there is no code to run", 3) end
     local code = type(parameter) == "string" and parameter or ffi.string(ffi.cast("const char *", parameter))
     thread = make({ suspended = suspended }, code)
   else
@@ -58,13 +66,13 @@ end
 
 -- A thread: OSThread(code or function, ...), or OSThread({name = value, ...}, code or function, ...).
 function osthread.OSThread(first, ...)
-  if make_native and type(first) == "cdata" then return begin(first, ...) end
+  if make_native and type(first) == "cdata" and is_pointer(first) then return begin(first, ...) end
   return make(first, ...)
 end
 
 local function end_block(thread, worked, ...)
   if not worked then
-    thread:terminate()
+    leave_by_error(thread)
     error((...), 0)
   end
   leave(thread)

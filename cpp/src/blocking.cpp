@@ -24,7 +24,8 @@ Blocking::Blocking(Waiter& waiter, Caller caller, const char* what, const void* 
   if (caller_ != Caller::lua) Run::note_parked_on(&waiter);
   if (!note_) return;
   note_->on.store(on, std::memory_order_relaxed);
-  const std::int64_t resumed = std::exchange(note_->resumed, 0);
+  // Only a wait of Lua's goes on: one in a function of the host that it has called is another.
+  const std::int64_t resumed = caller == Caller::lua ? std::exchange(note_->resumed, 0) : 0;
   note_->since.store(resumed != 0 ? resumed : now_ns(), std::memory_order_relaxed);
   note_->what.store(what, std::memory_order_release);  // release: the rest is there when this is seen
 }

@@ -78,8 +78,15 @@ void ChannelCore::announce(Value value) {
 }
 
 void ChannelCore::deliver_late() noexcept {
+  std::deque<Value> dropped;  // after the lock: what they hold may call anything
   const std::lock_guard lock(late_mutex_);
-  while (!late_.empty() && ring_.send(late_.front()) != Outcome::not_now) {
+  while (!late_.empty()) {
+    const Outcome outcome = ring_.send(late_.front());
+    if (outcome == Outcome::not_now) break;
+    if (outcome == Outcome::closed) {
+      dropped.swap(late_);
+      break;
+    }
     late_.pop_front();
     receivers_.tell_one();
   }

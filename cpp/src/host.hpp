@@ -141,7 +141,9 @@ OSTHREAD_EXPORT void set_async_report(void (*report)(std::span<const std::uint64
 // Sync objects, in the same way.
 OSTHREAD_EXPORT Wait acquire(const Lock& lock, std::optional<Clock::time_point> deadline);
 OSTHREAD_EXPORT Wait acquire(const Semaphore& semaphore, std::optional<Clock::time_point> deadline);
-OSTHREAD_EXPORT Wait wait(const Event& event, std::optional<Clock::time_point> deadline);
+OSTHREAD_EXPORT std::uint64_t times_set(const Event& event);
+// As EventCore::wait.
+OSTHREAD_EXPORT Wait wait(const Event& event, std::uint64_t since, std::optional<Clock::time_point> deadline);
 // Of a buffer's element; throws as SharedBuffer::wait before it waits.
 OSTHREAD_EXPORT Wait wait(const SharedBuffer& buffer, std::size_t index, const Value& old,
                           std::optional<Clock::time_point> deadline);

@@ -21,9 +21,14 @@ Wait acquire(const Semaphore& semaphore, std::optional<Clock::time_point> deadli
   return acquire<Semaphore>(semaphore, deadline);
 }
 
-Wait wait(const Event& event, std::optional<Clock::time_point> deadline) {
+std::uint64_t times_set(const Event& event) {
   event.core().require_own_process();
-  return event.core().wait(Blocking::Caller::host, deadline);
+  return event.core().times_set();
+}
+
+Wait wait(const Event& event, std::uint64_t since, std::optional<Clock::time_point> deadline) {
+  event.core().require_own_process();
+  return event.core().wait(since, Blocking::Caller::host, deadline);
 }
 
 Wait wait(const SharedBuffer& buffer, std::size_t index, const Value& old,

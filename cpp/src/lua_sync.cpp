@@ -110,7 +110,8 @@ int event_is_set(lua_State* L) { return push(L, event(L, "is_set").is_set()); }
 int event_wait(lua_State* L) {
   EventCore& core = event(L, "wait");
   if (core.is_set()) return push(L, true);
-  return wait(L, "wait", [&](auto deadline) { return core.wait(Blocking::Caller::lua, deadline); });
+  const std::uint64_t since = core.times_set();
+  return wait(L, "wait", [&](auto deadline) { return core.wait(since, Blocking::Caller::lua, deadline); });
 }
 
 // What a body and its C function hand each other. The arrival is an object of its own, which the body makes,
@@ -150,10 +151,8 @@ int barrier_wait(lua_State* L) {
       if (state.give_up) run.check(L, true);
       return count;
     }
-    if (run.stop_due())
-      state.give_up = true;
-    else
-      run.check(L, false);  // an inspection, or a pause
+    if (!run.stop_due()) run.attend_to(L);
+    state.give_up = run.stop_due() || run.exiting();
   }
 }
 

@@ -95,13 +95,20 @@ Values kill(lua_State* L) { return {core(L).only_lua().kill()}; }
 Values pause(lua_State* L) { return {core(L).only_lua().pause()}; }
 Values resume(lua_State* L) { return {core(L).only_lua().resume()}; }
 
-Values terminate(lua_State* L) {
+Values terminate_body(lua_State* L) {
   ThreadCore& thread = core(L);
-  const double grace = lua_tonumber(L, 2);
-  const Status status = thread.terminate(
-      lua_isnoneornil(L, 2) ? thread.options().grace
-                            : std::chrono::nanoseconds(static_cast<std::int64_t>(grace * 1e9)));
-  return {to_string(status)};
+  const std::chrono::nanoseconds grace =
+      lua_isnoneornil(L, 2) ? thread.options().grace : duration_of(lua_tonumber(L, 2));
+  return {to_string(thread.terminate(grace, {}, Blocking::Caller::host))};
+}
+
+int terminate(lua_State* L) {
+  ThreadCore& thread = core_at(L, "terminate");
+  (void)deadline_at(L, 2, "terminate");  // for its errors
+  const int count = guarded(L, terminate_body);
+  // If the wait was given up, a stop of this code is due.
+  if (Run* run = Run::current(); run && !thread.ended()) run->check(L, true);
+  return count;
 }
 
 Values detach(lua_State* L) {
@@ -235,7 +242,7 @@ int leave(lua_State* L) {
     case OnExit::detach:
       return guarded(L, detach);
     case OnExit::terminate:
-      guarded(L, terminate);
+      terminate(L);
       break;
     case OnExit::join:
       wait_for_end(L, "with");
@@ -243,6 +250,12 @@ int leave(lua_State* L) {
   }
   lua_settop(L, 1);
   return guarded(L, raise_unfetched);
+}
+
+// The end of a block by an error.
+int leave_by_error(lua_State* L) {
+  lua_settop(L, 1);
+  return core_at(L, "with").detached() ? 0 : terminate(L);
 }
 
 Values describe(lua_State* L) {
@@ -272,7 +285,6 @@ constexpr char kInterrupt[] = "interrupt";
 constexpr char kKill[] = "kill";
 constexpr char kPause[] = "pause";
 constexpr char kResume[] = "resume";
-constexpr char kTerminate[] = "terminate";
 constexpr char kDetach[] = "detach";
 constexpr char kIsAlive[] = "is_alive";
 constexpr char kStack[] = "stack";
@@ -305,15 +317,18 @@ void push_thread_core(lua_State* L) {
                     {kKill, call<kKill, kill>},
                     {kPause, call<kPause, pause>},
                     {kResume, call<kResume, resume>},
-                    {kTerminate, call<kTerminate, terminate>},
                     {kDetach, call<kDetach, detach>},
                     {kIsAlive, call<kIsAlive, is_alive>},
                     {kStack, call<kStack, stack>},
                     {kStatistics, call<kStatistics, statistics>},
+                    {"terminate", terminate},
                     {"join", join},
                     {"result", result}});
   lua_setfield(L, -2, "methods");
-  set_functions(L, {{"field", get_field}, {"leave", leave}, {"describe", describe_handle}});
+  set_functions(L, {{"field", get_field},
+                    {"leave", leave},
+                    {"leave_by_error", leave_by_error},
+                    {"describe", describe_handle}});
   if (may_start_threads(L)) set_functions(L, {{"make", make}});
   if (!Vm::of(L).safe) {
     set_functions(L, {{"make_native", make_native}});

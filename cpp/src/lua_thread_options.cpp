@@ -100,6 +100,7 @@ void set(ThreadOptions& options, const std::string& name, const Value& value, bo
     options.time_limit = options.time_limit ? std::min(*options.time_limit, limit) : limit;
   } else if (name == "memory_limit") {
     const std::size_t limit = whole(name, value);
+    if (limit == 0) throw std::invalid_argument("memory_limit must be a number of bytes above 0");
     options.memory_limit = options.memory_limit != 0 ? std::min(options.memory_limit, limit) : limit;
   } else if (name == "libraries") {
     narrow_libraries(options, value);

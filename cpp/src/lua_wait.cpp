@@ -11,6 +11,8 @@ namespace osthread {
 Run& own_run(lua_State* L) {
   Run* run = Run::current();
   if (!run || run->state() != Vm::of(L).state()) luaL_error(L, "no chunk of this state is running");
+  if (WaitNote* const note = wait_note())
+    note->resumed = 0;  // of a wait that was over at once when it went on
   return *run;
 }
 
@@ -21,8 +23,12 @@ std::optional<Clock::time_point> deadline_at(lua_State* L, int index, const char
                luaL_typename(L, index));
   const lua_Number seconds = lua_tonumber(L, index);
   if (!(seconds >= 0)) luaL_error(L, "%s: seconds must be 0 or more, not %f", function, seconds);
+  return deadline_after(duration_of(seconds));
+}
+
+std::chrono::nanoseconds duration_of(double seconds) noexcept {
   const double most = 9e9;  // seconds that fit into the clock's nanoseconds
-  return deadline_after(std::chrono::nanoseconds(static_cast<std::int64_t>(std::fmin(seconds, most) * 1e9)));
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(std::fmin(seconds, most) * 1e9));
 }
 
 bool must_give_up(lua_State* L, Run& run) {

@@ -10,11 +10,14 @@
 
 namespace osthread {
 
-// The run of this very state; a Lua error if there is none.
+// The run of this very state, in which a wait begins; a Lua error if there is none.
 Run& own_run(lua_State* L);
 
 // The argument `timeout` at `index`, in seconds: nil (no deadline), or 0 or more; else a Lua error.
 std::optional<Clock::time_point> deadline_at(lua_State* L, int index, const char* function);
+
+// Of seconds, 0 or more.
+std::chrono::nanoseconds duration_of(double seconds) noexcept;
 
 // After a wait that was neither over nor out of time: raises the stop, if one is due. Whether to give up all
 // the same, as no error may be raised here (a function of C has called back).

@@ -198,12 +198,15 @@ void Run::serve(lua_State* L) noexcept {
   answer_host();
 }
 
-void Run::check(lua_State* L, bool waiting) {
+void Run::attend_to(lua_State* L) noexcept {
   serve(L);
-  if (paused()) {
-    const Shield shield;
-    hold_while_paused(L);
-  }
+  if (!paused()) return;
+  const Shield shield;
+  hold_while_paused(L);
+}
+
+void Run::check(lua_State* L, bool waiting) {
+  attend_to(L);
   // Not for a time limit: where there is a hook, raising will do.
   const Stop* by;
   if (may_leave() && (overflowed_.load(std::memory_order_relaxed) || leave_wanted(by) == Leave::killed))

@@ -107,6 +107,9 @@ class Run {
   // For code that waits, or calls that may raise: raises the stop (a Lua error) if it is due, and answers
   // inspections. `waiting`: the call would wait, so that a mere request_stop() is due as well.
   void check(lua_State* L, bool waiting);
+  // What of check() ends no wait: answers inspections and a signal of the host, and holds while it is paused.
+  // Raises nothing.
+  void attend_to(lua_State* L) noexcept;
   // Whether check() has anything to do; raises nothing.
   bool due_now(bool waiting) const noexcept;
   // Whether a C function that has called back through FFI lies below: then check() raises nothing.

@@ -208,8 +208,10 @@ void Stop::clear_deadline() noexcept {
 
 std::optional<Clock::time_point> Stop::deadline() noexcept {
   const std::lock_guard lock(mutex_);
-  if (deadline_ == Clock::time_point::max()) return std::nullopt;
-  return deadline_;
+  if (deadline_ != Clock::time_point::max()) return deadline_;
+  const std::int64_t overdue = overdue_since_.load(std::memory_order_relaxed);
+  if (overdue != 0) return at_ns(overdue);
+  return std::nullopt;
 }
 
 void Stop::forget_watch() noexcept {

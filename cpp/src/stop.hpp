@@ -79,7 +79,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // earlier call's watch may do for this one too). clear_deadline() when what it bounds has ended.
   bool set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept;
   void clear_deadline() noexcept;
-  std::optional<Clock::time_point> deadline() noexcept;  // that has not passed
+  std::optional<Clock::time_point> deadline() noexcept;  // whether it has passed or not
   void forget_watch() noexcept;                          // there is nobody to watch
   // At that time: asks if the deadline still stands and has passed. When to watch again.
   std::optional<Clock::time_point> watch() noexcept;

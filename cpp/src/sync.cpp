@@ -100,12 +100,14 @@ void Event::clear() {
 bool Event::is_set() const noexcept { return core().is_set(); }
 void Event::wait() {
   core().require_own_process();
-  persist([&] { return core().wait(Blocking::Caller::host, std::nullopt); });
+  const std::uint64_t since = core().times_set();
+  persist([&] { return core().wait(since, Blocking::Caller::host, std::nullopt); });
 }
 bool Event::wait_for(std::chrono::nanoseconds timeout) {
   core().require_own_process();
   const Clock::time_point deadline = deadline_after(timeout);
-  return persist([&] { return core().wait(Blocking::Caller::host, deadline); }) == Wait::over;
+  const std::uint64_t since = core().times_set();
+  return persist([&] { return core().wait(since, Blocking::Caller::host, deadline); }) == Wait::over;
 }
 Event Event::from_value(const Value& value) { return Event(Adopted{}, core_of(value, "Event")); }
 

@@ -193,14 +193,15 @@ bool EventCore::is_set() const noexcept {
   return set_;
 }
 
-Wait EventCore::wait(Blocking::Caller caller, std::optional<Clock::time_point> deadline) noexcept {
+std::uint64_t EventCore::times_set() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return sets_;
+}
+
+Wait EventCore::wait(std::uint64_t since, Blocking::Caller caller,
+                     std::optional<Clock::time_point> deadline) noexcept {
   // Who waited when it was set is let go, though it may be cleared again by then.
-  std::optional<std::uint64_t> before;
-  const auto was_set = [&] {
-    if (!before) before = sets_;
-    return set_ || sets_ != *before;
-  };
-  return wait_until(was_set, "event", caller, deadline);
+  return wait_until([&] { return set_ || sets_ != since; }, "event", caller, deadline);
 }
 
 }  // namespace osthread

@@ -133,7 +133,10 @@ class OSTHREAD_EXPORT EventCore final : public SyncCore {
   void set() noexcept;
   void clear() noexcept;
   bool is_set() const noexcept;
-  Wait wait(Blocking::Caller caller, std::optional<Clock::time_point> deadline) noexcept;
+  std::uint64_t times_set() const noexcept;
+  // Until it is set, or has been set more often than `since` times: who waits on after an interruption has
+  // not missed what came meanwhile.
+  Wait wait(std::uint64_t since, Blocking::Caller caller, std::optional<Clock::time_point> deadline) noexcept;
 
  private:
   bool set_ = false;

@@ -221,6 +221,7 @@ void ThreadCore::run() {
   registry::set_current(nullptr);
   set_wait_note(nullptr);
   set_holdings(nullptr);
+  holdings_->pass_on();  // what its callbacks have kept, or its code after it was given up
   registry::remove(this);
   std::unique_ptr<Interpreter> dropped;  // after the lock: what it holds may call anything
   const std::lock_guard lock(mutex_);    // statistics() may look at it

@@ -66,8 +66,11 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   Wait wait_held(Clock::time_point deadline) noexcept;
   bool held() const noexcept { return stop_->held(); }
   bool resume() noexcept;
-  // As OSThread::terminate; `look` is called when a signal came and says whether to go on waiting.
-  Status terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look = {});
+  // As OSThread::terminate; `look` is called when a signal came and says whether to go on waiting. With
+  // Caller::host a stop of the Lua code around the caller leaves the rest to the watchdog, and the status is
+  // not the last one.
+  Status terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look = {},
+                   Blocking::Caller caller = Blocking::Caller::outsider);
   // The same without waiting: the watchdog takes the steps.
   void terminate_later() noexcept;
 
@@ -126,7 +129,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   mutable std::mutex mutex_;
   Outcome outcome_;
   std::vector<std::function<void()>> callbacks_;
-  std::optional<Channel> mailbox_;  // of mutex_ until it has ended
+  std::optional<Channel> mailbox_;  // of mutex_
   // Not with the options, as they may lead back to this thread: given up at its end.
   std::vector<Channel> closes_;
   std::optional<Channel> notify_;

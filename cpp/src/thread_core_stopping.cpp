@@ -36,10 +36,12 @@ bool ThreadCore::interrupt() noexcept {
   return ask_to_stop(stop_);
 }
 
-Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look) {
+Status ThreadCore::terminate(std::chrono::nanoseconds grace, const std::function<bool()>& look,
+                             Blocking::Caller caller) {
   const auto wait_until = [&](Clock::time_point deadline) {
     for (;;) {
-      const Wait outcome = wait(deadline, Blocking::Caller::outsider);
+      const Wait outcome = wait(deadline, caller);
+      if (outcome == Wait::stopped) terminate_later();
       if (outcome != Wait::interrupted) return outcome;
       if (look && !look()) return outcome;
     }

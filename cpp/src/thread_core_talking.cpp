@@ -29,7 +29,12 @@ void ThreadCore::unbegin_talking() noexcept {
 }
 
 void ThreadCore::end_talking() {
-  if (mailbox_) mailbox_->close();
+  std::optional<Channel> mailbox;
+  {
+    const std::lock_guard lock(mutex_);
+    mailbox = mailbox_;  // one that is made later is closed by who makes it
+  }
+  if (mailbox) mailbox->close();
   holdings_->pass_on();
   for (const Channel& channel : closes_) channel.core().closer_ended();
   closes_.clear();

@@ -46,9 +46,34 @@ class ChargedString final : public StringData {
 
 }  // namespace
 
+namespace {
+
+// What is deleted may be the last to hold something else, in chains of any length: a channel in a channel, a
+// table in a table. So that they do not overflow the stack, only so many deletions nest; what comes deeper
+// waits in a list, as a chain through `count_`, until the innermost of them is done.
+constexpr int kMostNested = 32;
+constinit thread_local int nested_deletions = 0;
+constinit thread_local const Counted* deleted_next = nullptr;
+
+}  // namespace
+
 void Counted::release() const noexcept {
   // acq_rel: the last one to leave must see all that the others did to the object before it deletes it
-  if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  if (count_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (nested_deletions == kMostNested) {
+    count_.store(reinterpret_cast<std::uintptr_t>(deleted_next), std::memory_order_relaxed);
+    deleted_next = this;
+    return;
+  }
+  ++nested_deletions;
+  delete this;
+  while (nested_deletions == kMostNested && deleted_next) {
+    const Counted* const next = deleted_next;
+    deleted_next = reinterpret_cast<const Counted*>(
+        static_cast<std::uintptr_t>(next->count_.load(std::memory_order_relaxed)));
+    delete next;
+  }
+  --nested_deletions;
 }
 
 Counted::~Counted() = default;

@@ -126,6 +126,33 @@ async def until(
         wait.leave(used)
 
 
+class _Wake:
+    """Wakes waits in their loop. A loop that is closed first drops it: then others are told instead.
+
+    It stays in the loop until their tasks have had their turn, as those may be dropped as well.
+    """
+
+    __slots__ = ("_loop", "_waits", "_woken")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, waits: list[_Wait]) -> None:
+        self._loop = loop
+        self._waits = waits
+        self._woken = False
+
+    def __call__(self) -> None:
+        if self._woken:
+            self._waits = []
+            return
+        self._woken = True
+        for wait in self._waits:
+            wait.wake()
+        self._loop.call_soon(self)
+
+    def __del__(self) -> None:
+        for wait in self._waits:
+            wait.leave()
+
+
 def told(keys: list[int]) -> None:
     """Wakes the loops of those waits. On the library's thread."""
     waits_of: dict[asyncio.AbstractEventLoop, list[_Wait]] = {}
@@ -134,17 +161,10 @@ def told(keys: list[int]) -> None:
             waits_of.setdefault(wait.loop, []).append(wait)
     for loop, waits in waits_of.items():
         try:
-            loop.call_soon_threadsafe(_wake, waits)
+            loop.call_soon_threadsafe(_Wake(loop, waits))
         except Exception as error:
-            for wait in waits:
-                wait.leave()  # so that others are told
             if not loop.is_closed():
                 _core.write_unraisable(error, loop)
-
-
-def _wake(waits: list[_Wait]) -> None:
-    for wait in waits:
-        wait.wake()
 
 
 def _leave_closed_loops() -> None:

@@ -505,6 +505,7 @@ class OSThread(_core.Thread):
             and self._policy() == "join"
             and self._status != "suspended"
         ):
+            self._resume()  # nobody is left to do so
             # Not its future: that would have the error fetched.
             ended = asyncio.Event()
             self.add_done_callback(lambda _: _set_soon(loop, ended))

@@ -702,3 +702,12 @@ def test_finalizers_may_use_channels_at_the_end_of_a_state() -> None:
         channel,
     )
     assert list_closed(channel) == ["last"]
+
+
+def test_a_chain_of_channels_of_any_length_goes() -> None:
+    channel = Channel(1)
+    for _ in range(200_000):
+        outer = Channel(1)
+        outer.send(channel)
+        channel = outer
+    del channel, outer

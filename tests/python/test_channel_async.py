@@ -942,3 +942,43 @@ def test_what_goes_wrong_in_a_loop_is_not_lost(monkeypatch: pytest.MonkeyPatch) 
 
     assert run(main()) == "value"
     assert "broken" in str(told[0].exc_value)
+
+
+def test_a_loop_that_closes_passes_on_what_its_waits_were_told() -> None:
+    for i in range(50):
+        channel = Channel(8)
+        loop = asyncio.new_event_loop()
+        received: list[int] = []
+        thread = threading.Thread(target=lambda c=channel, r=received: r.append(c.receive(PATIENCE)))
+
+        async def wait_and_go(
+            channel: Channel = channel, thread: threading.Thread = thread, i: int = i
+        ) -> asyncio.Task[Any]:
+            task = asyncio.ensure_future(channel.receive_async())
+            while channel.statistics().waiting_receivers < 1:
+                await asyncio.sleep(0)
+            thread.start()
+            while channel.statistics().waiting_receivers < 2:
+                await asyncio.sleep(0.0005)
+            channel.send(i)  # told to the task, which has no turn any more
+            if i % 2:
+                time.sleep(0.001)
+            return task
+
+        task = loop.run_until_complete(wait_and_go())
+        loop.close()
+        if task.done():  # it was woken before the loop had ended
+            channel.send(i)
+        thread.join(PATIENCE)
+        assert received == [i]
+        del task
+    gc.collect()
+
+
+def test_leaving_an_async_block_resumes_a_paused_thread() -> None:
+    async def main() -> None:
+        async with OSThread("for i = 1, 1e7 do end return 5") as thread:
+            thread.pause()
+        assert thread.result(0) == 5
+
+    run(main())

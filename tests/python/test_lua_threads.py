@@ -634,3 +634,116 @@ def test_nothing_warns_where_all_is_joined() -> None:
         warnings.simplefilter("error")
         lua("for i = 1, 50 do OSThread('return 1'):result() end collectgarbage()")
         gc.collect()
+
+
+# --- What a look at the edges found ---
+
+
+def test_a_child_can_not_be_given_more_memory_by_a_limit_of_0() -> None:
+    code = """
+        local o = require 'osthread'
+        return pcall(o.OSThread, { memory_limit = 0 }, "return 1")"""
+    worked, error = osthread.run(code, memory_limit=4 << 20)
+    assert not worked
+    assert "memory_limit" in str(error)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["lua.RunLuaThread", "lua.RunLuaThread, nil", "lua.RunLuaThread, ffi.cast('void *', 0)"]
+)
+def test_a_start_routine_without_code_is_an_error(arguments: str) -> None:
+    code = f"""
+        local ffi = require 'ffi'
+        ffi.cdef 'int RunLuaThread(void *s);'
+        local lua = ffi.load 'lua51'
+        return pcall(require('osthread').OSThread, {arguments})"""
+    worked, error = osthread.run(code)
+    assert not worked
+    assert "no code" in str(error)
+
+
+@pytest.mark.parametrize(
+    "first", ["o.Channel()", "1LL", "ffi.new('int[2]')", "o.Lock()", "ffi.new('struct { int x; }')"]
+)
+def test_cdata_that_is_no_routine_is_refused(first: str) -> None:
+    code = f"local o, ffi = require 'osthread', require 'ffi' return pcall(o.OSThread, {first})"
+    worked, error = osthread.run(code)
+    assert not worked
+    assert "OSThread" in str(error) or "code" in str(error)
+
+
+STUBBORN = "o.OSThread({name = 'stubborn'}, [[while true do pcall(function() while true do end end) end]])"
+
+
+@pytest.mark.parametrize("stop", ["interrupt", "terminate"])
+def test_a_stop_ends_the_wait_of_a_termination(stop: str) -> None:
+    thread = OSThread(f"local o = require 'osthread' local c = {STUBBORN} c:terminate(1000)")
+    deadline = time.monotonic() + PATIENCE
+    while thread.statistics().waiting_for is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    before = time.monotonic()
+    getattr(thread, stop)()
+    assert thread.join(PATIENCE)
+    assert time.monotonic() - before < 10
+    assert thread.status in ("stopped", "killed")
+    deadline = time.monotonic() + PATIENCE
+    while osthread.enumerate() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert osthread.enumerate() == []
+
+
+@pytest.mark.parametrize("grace", ["-1", "0/0", "'x'", "{}"])
+def test_a_wrong_grace_is_an_error(grace: str) -> None:
+    code = (
+        f"local o = require 'osthread' local c = o.OSThread 'return 1' c:join() return c:terminate({grace})"
+    )
+    with pytest.raises(LuaError, match="terminate: "):
+        osthread.run(code)
+
+
+def test_an_endless_grace_is_one() -> None:
+    code = "local o = require 'osthread' local c = o.OSThread [[while true do end]] return c:terminate(1/0)"
+    assert osthread.run(code) == "stopped"
+
+
+def test_no_time_limit_is_escaped_by_a_child_that_starts_after_it() -> None:
+    code = """
+        local o = require 'osthread'
+        pcall(function() while true do end end)
+        o.OSThread({ on_exit = 'detach', name = 'late' }, [[while true do end]])"""
+    with pytest.raises(osthread.LuaTimeout):
+        osthread.run(code, time_limit=0.05, max_threads=3, libraries="safe", grace=0.5)
+    deadline = time.monotonic() + PATIENCE
+    while osthread.enumerate() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert osthread.enumerate() == []
+
+
+def test_an_error_in_a_block_leaves_a_detached_thread_alone() -> None:
+    code = """
+        local o, ch = require 'osthread', ...
+        local c = o.OSThread({ name = 'free' }, [[return (...):receive()]], ch)
+        local ok, e = pcall(o.with, c, function(c) c:detach() error('x', 0) end)
+        local status = c.status
+        ch:send(7)
+        return ok, e, status, c:result()"""
+    assert osthread.run(code, Channel()) == (False, "x", "running", 7)
+
+
+def test_a_wait_is_counted_from_its_own_begin() -> None:
+    channel = Channel(4)
+    with OSThread("local c = ... c:receive() require('osthread').sleep(1000)", channel) as thread:
+        while thread.statistics().waiting_for != "receive":
+            time.sleep(0.001)
+        time.sleep(0.3)
+        assert thread.pause(PATIENCE)
+        channel.send(1)
+        thread.resume()
+        deadline = time.monotonic() + PATIENCE
+        while thread.statistics().waiting_for != "sleep" and time.monotonic() < deadline:
+            time.sleep(0.001)
+        statistics = thread.statistics()
+        assert statistics.waiting_for == "sleep"
+        assert statistics.waiting_seconds is not None
+        assert statistics.waiting_seconds < 0.3
+        thread.terminate()

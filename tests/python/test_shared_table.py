@@ -343,3 +343,23 @@ def test_after_a_fork_the_childs_table_says_whose_it_is() -> None:
         check=False,
     )
     assert run.stdout == "7 1\n", run.stderr
+
+
+@pytest.mark.parametrize("made", ["by_hand", "of_a_dict"])
+def test_chains_of_any_length_go(made: str) -> None:
+    depth = 200_000
+    if made == "of_a_dict":
+        nested: dict[str, Any] = {}
+        for _ in range(depth):
+            nested = {"x": nested}
+        table = SharedTable(nested)
+        while nested:
+            nested = nested.pop("x", {})
+    else:
+        table = SharedTable()
+        for _ in range(depth):
+            outer = SharedTable()
+            outer["x"] = table
+            table = outer
+        del outer
+    del table

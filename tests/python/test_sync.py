@@ -368,3 +368,64 @@ def test_safe_code_uses_them_but_makes_none() -> None:
     )
     assert osthread.run(code, event, libraries="safe") is None
     assert event.is_set()
+
+
+# --- Waits that something else interrupts ---
+
+
+def test_an_event_that_comes_and_goes_in_a_pause_is_not_missed() -> None:
+    event = Event()
+    with OSThread("return (...):wait()", event) as thread:
+        waits(thread)
+        assert thread.pause(PATIENCE)
+        event.set()
+        event.clear()
+        thread.resume()
+        assert thread.result(PATIENCE) is True
+
+
+def test_a_thread_stopped_in_a_pause_at_a_barrier_breaks_it() -> None:
+    barrier = Barrier(2)
+    thread = OSThread("return (...):wait()", barrier)
+    waits(thread)
+    assert thread.pause(PATIENCE)
+    assert not barrier.broken
+    thread.interrupt()
+    assert thread.join(PATIENCE)
+    assert thread.status == "stopped"
+    assert barrier.broken
+    assert barrier.n_waiting == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_at_a_barrier_breaks_it() -> None:
+    barrier = Barrier(2)
+
+    def press() -> None:
+        deadline = time.monotonic() + PATIENCE
+        while barrier.n_waiting == 0 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    pressing = threading.Thread(target=press)
+    with osthread.LuaState() as lua:
+        pressing.start()
+        with pytest.raises(KeyboardInterrupt):
+            lua.execute("return (...):wait()", barrier)
+    pressing.join(PATIENCE)
+    assert barrier.broken
+    assert barrier.n_waiting == 0
+
+
+def test_a_lock_that_a_callback_of_the_ended_thread_took_passes_on(gate: Any) -> None:
+    lock = Lock()
+    thread = OSThread("f()", globals={"f": gate})
+    thread.add_done_callback(lambda _: lock.acquire())
+    gate.open()
+    assert thread.join(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while not lock.abandoned and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert lock.abandoned
+    assert lock.acquire(timeout=PATIENCE)
+    lock.release()

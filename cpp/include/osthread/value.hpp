@@ -38,13 +38,16 @@ class OSTHREAD_EXPORT Counted {
   Counted& operator=(const Counted&) = delete;
   void retain() const noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
   void release() const noexcept;
-  std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+  std::uint32_t count() const noexcept {
+    return static_cast<std::uint32_t>(count_.load(std::memory_order_relaxed));
+  }
 
  protected:
   virtual ~Counted();
 
  private:
-  mutable std::atomic<std::uint32_t> count_{1};
+  // How many hold it; once nobody does, it may say which is deleted after it.
+  mutable std::atomic<std::uint64_t> count_{1};
 };
 
 // How a place inside a table is written in error messages, as Lua would: `.name`, `[3]`, `["a b"]`.
