@@ -3,6 +3,7 @@
 #include <cmath>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -24,6 +25,27 @@ struct ReleaseGraph {
 };
 
 std::string type_name(py::handle object) { return Py_TYPE(object.ptr())->tp_name; }
+
+// What most arguments are, without a Builder; nothing if it is something else, or wrong.
+std::optional<Value> plain(PyObject* o) {
+  if (PyFloat_CheckExact(o)) return Value(PyFloat_AS_DOUBLE(o));
+  if (PyLong_CheckExact(o)) {
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(o, &overflow);
+    if (overflow == 0) return Value(number);
+    return std::nullopt;
+  }
+  if (PyUnicode_CheckExact(o)) {
+    Py_ssize_t size = 0;
+    if (const char* bytes = PyUnicode_AsUTF8AndSize(o, &size))
+      return Value(std::string_view(bytes, static_cast<std::size_t>(size)));
+    PyErr_Clear();  // the Builder says what is wrong, and where
+    return std::nullopt;
+  }
+  if (o == Py_None) return Value();
+  if (PyBool_Check(o)) return Value(o == Py_True);
+  return std::nullopt;
+}
 
 // Builds the graph of some Python objects breadth first, so that depth costs no stack.
 class Builder {
@@ -264,6 +286,13 @@ class Builder {
 Values to_values(const py::tuple& objects, const char* place, const Encoding& encoding) {
   Values values;
   values.reserve(objects.size());
+  for (const py::handle object : objects) {
+    std::optional<Value> value = plain(object.ptr());
+    if (!value) break;
+    values.push_back(std::move(*value));
+  }
+  if (values.size() == objects.size()) return values;
+  values.clear();
   bool nested = false;
   for (const py::handle object : objects)
     nested = nested || PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) ||
@@ -284,13 +313,7 @@ Values to_values(const py::tuple& objects, const char* place, const Encoding& en
 }
 
 Value to_value(py::handle object, const std::string& place, const Encoding& encoding) {
-  PyObject* const o = object.ptr();
-  if (PyFloat_CheckExact(o)) return Value(PyFloat_AS_DOUBLE(o));
-  if (PyLong_CheckExact(o)) {
-    int overflow = 0;
-    const long long number = PyLong_AsLongLongAndOverflow(o, &overflow);
-    if (overflow == 0) return Value(number);
-  }
+  if (std::optional<Value> value = plain(object.ptr())) return std::move(*value);
   return Builder(encoding).root(object, place);
 }
 
