@@ -240,7 +240,7 @@ std::optional<std::vector<Frame>> Stop::inspect(Clock::time_point deadline) {
   std::shared_ptr<Inspection> inspection;
   {
     const std::lock_guard lock(mutex_);
-    if (!open_ || !target_) return std::nullopt;
+    if (!open_) return std::nullopt;  // but one that has only just been started is waited for
     if (!inspection_) inspection_ = std::make_shared<Inspection>();
     inspection = inspection_;
     inspecting_.store(true, std::memory_order_release);

@@ -684,6 +684,30 @@ def test_it_goes_when_nobody_has_it_and_what_is_in_it_goes_with_it() -> None:
     wait_until(lambda: gc.collect() is not None and gone() is None)
 
 
+def test_collections_in_the_middle_of_operations_do_no_harm() -> None:
+    channel = Channel(4)
+    code = """
+    local channel, callable = ...
+    local osthread = require 'osthread'
+    local function use() channel:try_send(osthread.Channel(1)) channel:try_receive() end
+    collectgarbage('setpause', 0)
+    for i = 1, 2000 do
+      local c, p = osthread.Channel(1), newproxy(true)
+      c:send(osthread.Channel(1))
+      getmetatable(p).__gc = use
+      channel:try_send(i % 2 == 0 and c or callable)
+      channel:try_receive()
+      if i % 10 == 0 then collectgarbage('step', 100) end
+    end
+    """
+    threads = [OSThread(code, channel, lambda: channel.try_receive()) for _ in range(4)]
+    for thread in threads:
+        while not thread.join(0.001):
+            gc.collect()
+        thread.result()
+    assert len(channel) <= 4
+
+
 def test_lua_keeps_it_alive_and_gives_it_back() -> None:
     with osthread.LuaState() as state:
         state["ch"] = Channel()

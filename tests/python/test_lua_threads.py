@@ -248,6 +248,12 @@ def test_where_one_is() -> None:
     assert lua(code) == ("main chunk", 1)
 
 
+def test_one_that_has_only_just_been_started_can_be_looked_at() -> None:
+    for _ in range(50):
+        with OSThread(FOREVER, on_exit="terminate") as thread:
+            assert thread.stack()
+
+
 def test_a_stop_ends_the_wait_for_another() -> None:
     begun = threading.Event()
     code = f"local begun = ... local t = OSThread('local b = ... b() {FOREVER}', begun) t:join()"
@@ -521,6 +527,30 @@ def test_max_threads_counts_the_threads_of_threads() -> None:
     while not thread.done():
         most = max(most, len(osthread.enumerate()))
     assert most <= 6
+    wait_for(lambda: not osthread.enumerate())
+
+
+@pytest.mark.parametrize("stop", ["request_stop", "interrupt", "kill"])
+def test_all_end_while_they_start_others(stop: str, unraisable: list[Any]) -> None:
+    code = """
+    local function spawn(depth)
+      local osthread = require 'osthread'
+      local mine = {}
+      while true do
+        local worked, t = pcall(osthread.OSThread, {grace = 0.02}, spawn, depth + 1)  -- it may be one too many
+        if worked then mine[#mine + 1] = t end
+        osthread.sleep(0.001)
+      end
+    end
+    spawn(0)
+    """
+    roots = [OSThread(code, grace=0.02, max_threads=20) for _ in range(3)]
+    wait_for(lambda: len(osthread.enumerate()) > 10)
+    for root in roots:
+        getattr(root, stop)()
+    for root in roots:
+        assert root.join(PATIENCE)
+        assert isinstance(root.exception(), Stopped)
     wait_for(lambda: not osthread.enumerate())
 
 
