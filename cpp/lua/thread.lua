@@ -44,8 +44,12 @@ local cast = ffi.cast
 
 local function address(pointer) return tonumber(cast(uintptr, cast("void *", pointer))) end
 
+local typeof, is_array = ffi.typeof, core.is_array
+
 -- Whether a cdata is a pointer or a function: a cast would take the address of anything, a channel too.
-local function is_pointer(cdata) return tonumber(cdata) == nil and (pcall(cast, uintptr, cdata)) end
+local function is_pointer(cdata)
+  return tonumber(cdata) == nil and not is_array(typeof(cdata)) and (pcall(cast, uintptr, cdata))
+end
 
 -- A start routine, its parameter and flags, as CreateThread takes them. RunLuaThread's code is copied before this returns, and its
 -- thread is one like all others; of another routine nothing is known, so its thread can only be joined or detached.

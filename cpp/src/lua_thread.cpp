@@ -6,6 +6,7 @@
 #include "lua_wait.hpp"
 #include "owned_threads.hpp"
 #include "registry.hpp"
+#include "registry_slots.hpp"
 
 namespace osthread {
 namespace {
@@ -263,6 +264,18 @@ Values describe(lua_State* L) {
   return {object ? object->describe() : std::string("an OSThread that has been finalized")};
 }
 
+// Argument: a type of the ffi, which only its text tells: ctype<int [2]>.
+int is_array(lua_State* L) {
+  lua_settop(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kTostring);
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
+  std::size_t size = 0;
+  const char* text = lua_tolstring(L, 1, &size);
+  lua_pushboolean(L, text && std::string_view(text, size).ends_with("]>"));
+  return 1;
+}
+
 int make(lua_State* L) { return guarded(L, make_body); }
 int make_native(lua_State* L) { return guarded(L, make_native_body); }
 int describe_handle(lua_State* L) { return guarded(L, describe); }
@@ -331,7 +344,7 @@ void push_thread_core(lua_State* L) {
                     {"describe", describe_handle}});
   if (may_start_threads(L)) set_functions(L, {{"make", make}});
   if (!Vm::of(L).safe) {
-    set_functions(L, {{"make_native", make_native}});
+    set_functions(L, {{"make_native", make_native}, {"is_array", is_array}});
     set_pointer(L, "run_lua_thread", reinterpret_cast<const void*>(&RunLuaThread));
   }
   set_pointer(L, "is_same", reinterpret_cast<const void*>(is_same));

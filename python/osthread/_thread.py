@@ -110,6 +110,19 @@ class _CallBack:
             thread._call_back()
 
 
+class _Announced:
+    """What a thread's end announces: its object, unless that has been dropped, or is being so."""
+
+    __slots__ = ("_reference",)
+
+    def __init__(self, reference: weakref.ref[OSThread]) -> None:
+        self._reference = reference
+
+    def __call__(self) -> OSThread | None:
+        thread = self._reference()
+        return None if thread is None or thread._given_up else thread
+
+
 class OSThread(_core.Thread):
     """A native thread that runs Lua in a state of its own, beside the GIL.
 
@@ -150,7 +163,7 @@ class OSThread(_core.Thread):
         source, chunk_name = code_parts(code, self._options.get("chunk_name"))
         super().__init__(source, chunk_name, args, prepare(self._options))
         if self._options.get("notify") is not None:
-            self._announce(weakref.ref(self))
+            self._announce(_Announced(weakref.ref(self)))
         self._made = True
         _threads[self._key] = self  # before it runs: its first instruction may ask who it is
 
@@ -173,6 +186,7 @@ class OSThread(_core.Thread):
         self._asked = False  # to stop, through one of our methods
         self._detached = False
         self._dropped = False
+        self._given_up = False
         self._futures: dict[type[ThreadFuture], ThreadFuture] = {}
         self._future_lock = threading.Lock()
         self._done_callbacks: list[Callable[[OSThread], Any]] = []
@@ -564,6 +578,7 @@ class OSThread(_core.Thread):
             self._dropped = True  # and kept all the same: this is not called again
             self.detach()
         elif status in ("running", "paused") and not self._detached:
+            self._given_up = True
             text = f"{self!r} was dropped while it was running, and is terminated"
             advice = "keep a reference to it, use 'with', or call detach()"
             if not self._fetched:

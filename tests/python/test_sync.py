@@ -406,7 +406,7 @@ def test_ctrl_c_at_a_barrier_breaks_it() -> None:
         deadline = time.monotonic() + PATIENCE
         while barrier.n_waiting == 0 and time.monotonic() < deadline:
             time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)  # to the process: raise_signal() is to this thread alone
 
     pressing = threading.Thread(target=press)
     with osthread.LuaState() as lua:
