@@ -36,10 +36,12 @@ def _count(value: Any, name: str, least: int) -> int:
 
 
 class Lock(_core.Lock):
-    """One holder at a time, in any language; whoever waits longest comes next.
+    """One holder at a time, in any language.
 
-    Not recursive; any thread may release it. If the OSThread that holds it ends, the next one gets it, and
-    :attr:`abandoned` is true until that one releases it: what the lock guards may be half changed.
+    Whoever waits longest is woken first, but a thread that runs already may be quicker: one that releases it and takes
+    it again at once keeps others waiting. Not recursive; any thread may release it. If the OSThread that holds it ends,
+    the next one gets it, and :attr:`abandoned` is true until that one releases it: what the lock guards may be half
+    changed.
 
     >>> lock = Lock()
     >>> with lock:

@@ -26,9 +26,10 @@ class OSTHREAD_EXPORT SemaphoreCore;
 class OSTHREAD_EXPORT BarrierCore;
 class OSTHREAD_EXPORT EventCore;
 
-// One holder at a time; whoever waits longest comes next. Not recursive. Any thread may release it. If the
-// OSThread that holds it ends, the next one gets it, and abandoned() is true until that one releases it: what
-// the lock guards may be half changed.
+// One holder at a time. Whoever waits longest is woken first, but a thread that runs already may be quicker:
+// one that releases it and takes it again at once keeps others waiting. Not recursive. Any thread may release
+// it. If the OSThread that holds it ends, the next one gets it, and abandoned() is true until that one
+// releases it: what the lock guards may be half changed.
 class OSTHREAD_EXPORT Lock : public SharedHandle<LockCore> {
  public:
   Lock();
