@@ -96,7 +96,8 @@ TEST_CASE("threads add to one element of a buffer, and wait for it") {
   for (int i = 0; i < 4; ++i)
     workers.emplace_back("local b, n = ... for i = 1, n do b:add(0, 1) end b:add(1, 1) b:notify(1)",
                          osthread::Values{counter, 10000});
-  for (std::int64_t done = 0; done < 4; done = counter.elements<std::int64_t>()[1])
+  // Looked at by an atomic operation, while others add to it.
+  for (std::int64_t done = 0; done < 4; done = counter.add(1, 0).as<std::int64_t>())
     REQUIRE(counter.wait_for(1, done, 30s));
   for (OSThread& worker : workers) worker.join();
   CHECK(counter.elements<std::int64_t>()[0] == 40000);
