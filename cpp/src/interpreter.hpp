@@ -29,11 +29,9 @@ struct Outcome {
 
 class Interpreter {
  public:
-  // Of the state whose code has started this one's thread, if any. `budget`: what the threads that its code
-  // starts count towards, beside its own; `given_away`: what it gives away does. Throws
+  // `budget`: what the threads that its code starts count towards, beside its own. Throws
   // std::invalid_argument (options, OSTHREAD_SIGNAL), LuaMemoryError, LuaSyntaxError (of a module).
-  Interpreter(StateOptions options, std::string name, std::shared_ptr<ThreadBudget> budget = nullptr,
-              std::shared_ptr<MemoryAccount> given_away = nullptr);
+  Interpreter(StateOptions options, std::string name, std::shared_ptr<ThreadBudget> budget = nullptr);
   ~Interpreter();
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;

@@ -57,18 +57,17 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
   restore();
 }
 
-void MemoryQuota::count_given_away(std::shared_ptr<MemoryAccount> outer) {
-  if (ceiling_ != SIZE_MAX) given_away_ = std::make_shared<MemoryAccount>(limit_, std::move(outer));
+void MemoryQuota::count_given_away() {
+  if (ceiling_ != SIZE_MAX) given_away_ = std::make_shared<MemoryAccount>();
 }
 
 MemoryCharge MemoryQuota::charge(std::size_t bytes) {
   if (!given_away_) return {};
   const std::size_t ceiling = this->ceiling();
   if (const std::size_t used = used_.load(std::memory_order_relaxed);
-      used > ceiling || bytes > ceiling - used || !given_away_->fits_outside(bytes))
+      used > ceiling || bytes > ceiling - used)
     throw LuaMemoryError(
-        {.message = "not enough memory: what was sent and nobody has taken counts towards the limit, and so "
-                    "does what there are of threads",
+        {.message = "not enough memory: what was sent and nobody has taken counts towards the limit",
          .frames = {},
          .value = nullptr,
          .thread = {}});
