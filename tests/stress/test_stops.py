@@ -69,7 +69,7 @@ def count() -> Left:
     children = ""
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):
-            tasks += (task / "comm").read_text().strip() != "osthread-dog"
+            tasks += (task / "comm").read_text().strip() not in ("osthread-dog", "osthread-notify")
             children += (task / "children").read_text()
     return Left(
         tasks,
