@@ -166,6 +166,14 @@ void send_many(Self<PyChannel> channel, const py::object& values) {
   }
 }
 
+// A value that has no form in Python: those before it have been taken, so the error has them.
+[[noreturn]] void refused_after(const py::list& received, const Encoding& encoding) {
+  const py::object error = exception_object(std::current_exception(), {}, encoding);
+  error.attr("received") = py::tuple(received);
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+  throw py::error_already_set();
+}
+
 py::object receive_many(Self<PyChannel> channel, std::size_t most, const py::object& timeout) {
   py::list list;
   if (most == 0) return list;
@@ -173,7 +181,11 @@ py::object receive_many(Self<PyChannel> channel, std::size_t most, const py::obj
   Passed passed = Passed::closed;
   if (!receive_value(*channel, value, passed, deadline_of(timeout))) raise_timeout(kNothingCame);
   do {
-    list.append(to_python(value, channel->encoding));
+    try {
+      list.append(to_python(value, channel->encoding));
+    } catch (const ConversionError&) {
+      refused_after(list, channel->encoding);
+    }
   } while (list.size() < most && host::try_receive(channel->object, value) == Passed::done);
   return list;
 }

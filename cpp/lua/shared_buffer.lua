@@ -32,9 +32,10 @@ local KINDS = {
   complex128 = { "complex double" },
 }
 
+-- Called by far(), that by a metamethod, that by the code whose mistake it is.
 local function refuse_index(self, key)
-  if self.__handle == nil then error("this SharedBuffer has been released", 3) end
-  error("index " .. tostring(key) .. " is out of range: this buffer has " .. self.__size .. " elements, counted from 0", 3)
+  if self.__handle == nil then error("this SharedBuffer has been released", 4) end
+  error("index " .. tostring(key) .. " is out of range: this buffer has " .. self.__size .. " elements, counted from 0", 4)
 end
 
 -- One source for each class, as a function of several classes would not be compiled for any of them.

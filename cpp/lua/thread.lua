@@ -51,15 +51,26 @@ local function is_pointer(cdata)
   return tonumber(cdata) == nil and not is_array(typeof(cdata)) and (pcall(cast, uintptr, cdata))
 end
 
+-- The same but for arrays, whose elements no thread can run.
+local function is_routine(cdata) return is_pointer(cdata) and not tostring(ffi.typeof(cdata)):find "%]>$" end
+
 -- A start routine, its parameter and flags, as CreateThread takes them. RunLuaThread's code is copied before this returns, and its
 -- thread is one like all others; of another routine nothing is known, so its thread can only be joined or detached.
 local function begin(routine, parameter, flags)
-  flags = flags or 0
+  if flags == nil then flags = 0 end
+  if type(flags) ~= "number" then error("OSThread: the flags must be a number, not a " .. type(flags), 3) end
   local suspended = flags % (2 * SUSPENDED) >= SUSPENDED
   local thread
   if address(routine) == address(core.run_lua_thread) then
     if parameter == nil then error("OSThread: there is no code to run", 3) end
-    local code = type(parameter) == "string" and parameter or ffi.string(ffi.cast("const char *", parameter))
+    local code = parameter
+    if type(code) ~= "string" then
+      -- FFI would take a number, or an element of 64 bits, for an address.
+      if type(code) ~= "cdata" or not is_pointer(code) then
+        error("OSThread: the code must be a string, or a pointer to one, not a " .. type(code), 3)
+      end
+      code = ffi.string(cast("const char *", code))
+    end
     thread = make({ suspended = suspended }, code)
   else
     thread = make_native(address(routine), address(parameter), suspended)
@@ -70,7 +81,7 @@ end
 
 -- A thread: OSThread(code or function, ...), or OSThread({name = value, ...}, code or function, ...).
 function osthread.OSThread(first, ...)
-  if make_native and type(first) == "cdata" and is_pointer(first) then return begin(first, ...) end
+  if make_native and type(first) == "cdata" and is_routine(first) then return begin(first, ...) end
   return make(first, ...)
 end
 
@@ -85,4 +96,8 @@ end
 
 -- What f(thread, ...) returns. After it the thread's on_exit is applied, and an error of its own raised that nobody has fetched; after
 -- an error of f's it is terminated.
-function osthread.with(thread, f, ...) return end_block(thread, pcall(f, thread, ...)) end
+function osthread.with(thread, f, ...)
+  if not istype(Box, thread) then error("with: an OSThread was wanted, not a " .. type(thread), 2) end
+  if f == nil then error("with: there is no function to call with the thread", 2) end
+  return end_block(thread, pcall(f, thread, ...))
+end

@@ -19,6 +19,7 @@
 
 #include "adaptive_spin.hpp"
 #include "blocking.hpp"
+#include "memory_account.hpp"
 #include "osthread/channel.hpp"
 #include "ring.hpp"
 #include "wait_list.hpp"
@@ -77,6 +78,9 @@ class OSTHREAD_EXPORT ChannelCore final : public Object {
   // if it is closed.
   void announce(Value value);
 
+  // For its slots; before others have it.
+  void pay(MemoryCharge charge) noexcept { charge_ = std::move(charge); }
+
   const Ring& ring() const noexcept { return ring_; }
   WaitList& receivers() noexcept { return receivers_; }
   WaitList& senders() noexcept { return senders_; }
@@ -97,6 +101,7 @@ class OSTHREAD_EXPORT ChannelCore final : public Object {
   }
   void deliver_late() noexcept;
 
+  MemoryCharge charge_;
   Ring ring_;
   WaitList receivers_;
   WaitList senders_;

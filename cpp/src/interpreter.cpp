@@ -99,7 +99,8 @@ int select_body(lua_State* L) {
 
 }  // namespace
 
-Interpreter::Interpreter(StateOptions options, std::string name, std::shared_ptr<ThreadBudget> budget)
+Interpreter::Interpreter(StateOptions options, std::string name, std::shared_ptr<ThreadBudget> budget,
+                         std::shared_ptr<MemoryAccount> given_away)
     : options_(std::move(options)), name_(std::move(name)) {
   interrupt::require_choice();
   const Libraries libraries = Libraries::of(options_.libraries);
@@ -137,7 +138,7 @@ Interpreter::Interpreter(StateOptions options, std::string name, std::shared_ptr
           line_of_error(options_.modules[static_cast<std::size_t>(preparation.failed_module)].second));
     }
   }
-  vm_->set_memory_limit(options_.memory_limit);
+  vm_->set_memory_limit(options_.memory_limit, std::move(given_away));
   for (const auto& [global_name, value] : options_.globals) set_global(global_name, value);
   options_.globals.clear();  // the state alone holds them now
 }

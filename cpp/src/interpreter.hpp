@@ -29,9 +29,11 @@ struct Outcome {
 
 class Interpreter {
  public:
-  // `budget`: what the threads that its code starts count towards, beside its own. Throws
+  // Of the state whose code has started this one's thread, if any. `budget`: what the threads that its code
+  // starts count towards, beside its own; `given_away`: what it gives away does. Throws
   // std::invalid_argument (options, OSTHREAD_SIGNAL), LuaMemoryError, LuaSyntaxError (of a module).
-  Interpreter(StateOptions options, std::string name, std::shared_ptr<ThreadBudget> budget = nullptr);
+  Interpreter(StateOptions options, std::string name, std::shared_ptr<ThreadBudget> budget = nullptr,
+              std::shared_ptr<MemoryAccount> given_away = nullptr);
   ~Interpreter();
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;

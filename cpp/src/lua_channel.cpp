@@ -1,6 +1,10 @@
 #include "lua_channel.hpp"
 
+#include <cmath>
+#include <cstdio>
 #include <new>
+#include <stdexcept>
+#include <string>
 
 #include "channel_core.hpp"
 #include "lua_cdata.hpp"
@@ -268,9 +272,14 @@ int select(lua_State* L) {
 
 Values make_body(lua_State* L) {
   const double capacity = lua_tonumber(L, 1);
-  return {Value::adopt(new ChannelCore(capacity >= 1 && capacity <= static_cast<double>(ChannelCore::kMost)
-                                           ? static_cast<std::size_t>(capacity)
-                                           : 0))};
+  if (!(capacity >= 1 && capacity <= static_cast<double>(ChannelCore::kMost)) ||
+      std::trunc(capacity) != capacity) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.14g", capacity);
+    throw std::invalid_argument(
+        std::string("Channel: the capacity must be a whole number from 1 to 2^31, not ") + text);
+  }
+  return {Value::adopt(new ChannelCore(static_cast<std::size_t>(capacity)))};
 }
 
 int make(lua_State* L) {

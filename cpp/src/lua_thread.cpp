@@ -1,5 +1,6 @@
 #include "lua_thread.hpp"
 
+#include "blocking.hpp"
 #include "lua_object.hpp"
 #include "lua_thread_options.hpp"
 #include "lua_value.hpp"
@@ -25,6 +26,15 @@ std::optional<std::chrono::nanoseconds> time_left() {
   return std::max<std::chrono::nanoseconds>(*deadline - Clock::now(), std::chrono::nanoseconds(0));
 }
 
+// What a thread and its names hold beside its state, for as long as there are handles of it.
+MemoryCharge charge_for_thread(lua_State* L, const ThreadOptions& options) {
+  constexpr std::size_t kThreadCost = 4096;
+  std::size_t bytes = kThreadCost + options.name.size() + options.chunk_name.size();
+  for (const auto* path : {&options.path, &options.cpath})
+    if (*path) bytes += (*path)->size();
+  return Vm::of(L).quota().charge(bytes);
+}
+
 Value started(std::shared_ptr<ThreadCore> core) {
   Value handle = Value::adopt(new OwningThreadHandle(core));
   core->launch();
@@ -36,8 +46,16 @@ Code code_of(Value value) {
   return Code(std::string(value.bytes()));
 }
 
+// Code that is being stopped starts no thread any more: each would have its own grace time, and start the
+// next.
+void require_unstopped() {
+  const Run* run = Run::current();
+  if (run && run->stop().reason() != StopReason::none) std::rethrow_exception(stopped_in_wait());
+}
+
 // Arguments: maybe a table of options, the code, and what it is called with.
 Values make_body(lua_State* L) {
+  require_unstopped();
   const int first = lua_istable(L, 1) ? 2 : 1;
   const Value given = first == 2 ? read_values(L, 1, 1, {"options", false}).front() : Value();
   ThreadOptions options = inherited_options(given, own_options(L), time_left());
@@ -47,7 +65,11 @@ Values make_body(lua_State* L) {
       code.function().function().safe)
     options.libraries = {"safe"};
   Values args = read_values(L, first + 1, lua_gettop(L) - first, {"args"});
-  return {started(ThreadCore::create(code, std::move(args), std::move(options), Vm::of(L).thread_budget))};
+  const Vm& vm = Vm::of(L);
+  MemoryCharge charge = charge_for_thread(L, options);
+  return {started(ThreadCore::create(
+      code, std::move(args), std::move(options),
+      {.budget = vm.thread_budget, .given_away = vm.quota().given_away(), .charge = std::move(charge)}))};
 }
 
 void* pointer_at(lua_State* L, int index) {
@@ -60,7 +82,7 @@ Values make_native_body(lua_State* L) {
   if (!routine) throw std::invalid_argument("OSThread: the start routine is null");
   return {started(ThreadCore::create(routine, pointer_at(L, 2),
                                      {.suspended = static_cast<bool>(lua_toboolean(L, 3))},
-                                     Vm::of(L).thread_budget))};
+                                     {.budget = Vm::of(L).thread_budget}))};
 }
 
 // --- Methods: the handle is the first argument. ---
@@ -276,7 +298,14 @@ int is_array(lua_State* L) {
   return 1;
 }
 
-int make(lua_State* L) { return guarded(L, make_body); }
+int make(lua_State* L) {
+  // What is held by threads that have ended goes with their handles, which are garbage maybe.
+  if (Vm::of(L).quota().has_given_much()) {
+    const Run::Open open;  // finalizers run
+    lua_gc(L, LUA_GCCOLLECT, 0);
+  }
+  return guarded(L, make_body);
+}
 int make_native(lua_State* L) { return guarded(L, make_native_body); }
 int describe_handle(lua_State* L) { return guarded(L, describe); }
 

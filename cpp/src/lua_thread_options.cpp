@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "vm.hpp"
@@ -38,6 +39,13 @@ std::size_t whole(const std::string& name, const Value& value) {
   if (!(number >= 0 && number <= 0x1p53 && number == std::floor(number)))
     throw std::invalid_argument(name + " must be a whole number from 0 on");
   return static_cast<std::size_t>(number);
+}
+
+int cpu(const std::string& name, const Value& value) {
+  const std::size_t number = whole(name, value);
+  if (number > static_cast<std::size_t>(std::numeric_limits<int>::max()))
+    throw std::invalid_argument(name + ": there is no CPU " + std::to_string(number));
+  return static_cast<int>(number);
 }
 
 const Values& list(const std::string& name, const Value& value) {
@@ -83,6 +91,19 @@ std::string key_of(const Value& key) {
   return std::string(key.bytes());
 }
 
+// The entries of a table in which each has a name.
+const auto& named(const std::string& name, const Value& value) {
+  if (value.type() != Value::Type::table) refuse(name, "a table", value);
+  if (!value.elements().empty()) throw ConversionError(name + "[1]", "this has no name to be known by");
+  return value.fields();
+}
+
+std::string name_of(const std::string& name, const Value& key) {
+  if (key.type() != Value::Type::string)
+    throw ConversionError(name + place_step(key), "this has no name to be known by");
+  return std::string(key.bytes());
+}
+
 void set(ThreadOptions& options, const std::string& name, const Value& value, bool safe) {
   if (name == "name") {
     options.name = text(name, value);
@@ -94,7 +115,8 @@ void set(ThreadOptions& options, const std::string& name, const Value& value, bo
     options.on_exit = one_of<OnExit>(
         name, value, {{"join", OnExit::join}, {"terminate", OnExit::terminate}, {"detach", OnExit::detach}});
   } else if (name == "grace") {
-    options.grace = duration(name, value);
+    // Who kills the one that starts it waits as long for this one.
+    options.grace = safe ? std::min(options.grace, duration(name, value)) : duration(name, value);
   } else if (name == "time_limit") {
     const std::chrono::nanoseconds limit = duration(name, value);
     options.time_limit = options.time_limit ? std::min(*options.time_limit, limit) : limit;
@@ -109,12 +131,11 @@ void set(ThreadOptions& options, const std::string& name, const Value& value, bo
   } else if (name == "max_threads") {
     options.max_threads = whole(name, value);
   } else if (name == "globals") {
-    if (value.type() != Value::Type::table) refuse(name, "a table", value);
-    for (const auto& [key, global] : value.fields()) options.globals.emplace_back(key_of(key), global);
+    for (const auto& [key, global] : named(name, value))
+      options.globals.emplace_back(name_of(name, key), global);
   } else if (name == "modules") {
-    if (value.type() != Value::Type::table) refuse(name, "a table", value);
-    for (const auto& [key, source] : value.fields())
-      options.modules.emplace_back(key_of(key), text("modules" + place_step(key), source));
+    for (const auto& [key, source] : named(name, value))
+      options.modules.emplace_back(name_of(name, key), text(name + place_step(key), source));
   } else if (name == "path") {
     options.path = text(name, value);
   } else if (name == "cpath") {
@@ -133,8 +154,7 @@ void set(ThreadOptions& options, const std::string& name, const Value& value, bo
     options.priority = one_of<Priority>(
         name, value, {{"low", Priority::low}, {"normal", Priority::normal}, {"high", Priority::high}});
   } else if (name == "affinity") {
-    for (const Value& each : list(name, value))
-      options.affinity.push_back(static_cast<int>(whole(name, each)));
+    for (const Value& each : list(name, value)) options.affinity.push_back(cpu(name, each));
   } else {
     throw std::invalid_argument(
         "there is no option \"" + name +

@@ -57,17 +57,18 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
   restore();
 }
 
-void MemoryQuota::count_given_away() {
-  if (ceiling_ != SIZE_MAX) given_away_ = std::make_shared<MemoryAccount>();
+void MemoryQuota::count_given_away(std::shared_ptr<MemoryAccount> outer) {
+  if (ceiling_ != SIZE_MAX) given_away_ = std::make_shared<MemoryAccount>(limit_, std::move(outer));
 }
 
 MemoryCharge MemoryQuota::charge(std::size_t bytes) {
   if (!given_away_) return {};
   const std::size_t ceiling = this->ceiling();
   if (const std::size_t used = used_.load(std::memory_order_relaxed);
-      used > ceiling || bytes > ceiling - used)
+      used > ceiling || bytes > ceiling - used || !given_away_->fits_outside(bytes))
     throw LuaMemoryError(
-        {.message = "not enough memory: what was sent and nobody has taken counts towards the limit",
+        {.message = "not enough memory: what was sent and nobody has taken counts towards the limit, and so "
+                    "does what there are of threads",
          .frames = {},
          .value = nullptr,
          .thread = {}});

@@ -35,8 +35,12 @@ class MemoryQuota {
   // What is in use now counts as the libraries'; `bytes` beyond it are allowed from here on. 0: no limit.
   void set_limit(std::size_t bytes) noexcept;
 
-  // From here on what the state gives away counts towards the limit; to be called after set_limit().
-  void count_given_away();
+  // From here on what the state gives away counts towards the limit; to be called after set_limit(). It
+  // counts in `outer`, too: where the state that has started this one's thread keeps count, or null.
+  void count_given_away(std::shared_ptr<MemoryAccount> outer);
+  const std::shared_ptr<MemoryAccount>& given_away() const noexcept { return given_away_; }
+  // Whether that is so much that garbage which holds some of it is worth a collection.
+  bool has_given_much() const noexcept { return given_away_ && given_away_->held() > limit_ / 2; }
   // For `bytes` that the state gives away, on its thread; LuaMemoryError if that is beyond the limit.
   MemoryCharge charge(std::size_t bytes);
 

@@ -1,3 +1,5 @@
+#include <cstdint>
+
 #include "channel_core.hpp"
 #include "wait_lines.hpp"
 
@@ -6,10 +8,14 @@ namespace {
 
 constinit AdaptiveSpin spin;
 
-// Where a thread begins to look moves on from call to call, so that no channel is always the first.
-std::size_t next_start() noexcept {
-  static constinit thread_local std::size_t start = 0;
-  return start++;
+constinit thread_local std::uint32_t turn = 0;
+
+// Where a thread begins to look moves on from call to call, so that no channel is always the first: by the
+// golden section of the circle, as with steps of one a second select, in the same loop over as many channels,
+// would always begin at the same of its own.
+std::size_t next_start(std::size_t count) noexcept {
+  turn += 0x9E3779B9u;
+  return static_cast<std::size_t>(std::uint64_t{turn} * count >> 32);
 }
 
 Ring::Outcome look(std::span<ChannelCore* const> channels, std::size_t start, Value& value,
@@ -27,12 +33,12 @@ Ring::Outcome look(std::span<ChannelCore* const> channels, std::size_t start, Va
 }  // namespace
 
 Ring::Outcome try_select(std::span<ChannelCore* const> channels, Value& value, std::size_t& at) noexcept {
-  return look(channels, next_start(), value, at);
+  return look(channels, next_start(channels.size()), value, at);
 }
 
 Wait select(std::span<ChannelCore* const> channels, Value& value, std::size_t& at, Ring::Outcome& outcome,
             Blocking::Caller caller, std::optional<Clock::time_point> deadline) {
-  const std::size_t start = next_start();
+  const std::size_t start = next_start(channels.size());
   const auto received = [&] {
     return (outcome = look(channels, start, value, at)) != Ring::Outcome::not_now;
   };

@@ -137,7 +137,7 @@ std::vector<SharedTableCore::Item> SharedTableCore::items_of(const Value& table,
   if (table.type() == Value::Type::object)
     if (const auto* core = dynamic_cast<const SharedTableCore*>(table.object())) return core->items();
   if (table.type() != Value::Type::table)
-    throw ConversionError("", std::string("a table was wanted, not ") + table.type_name());
+    throw ConversionError("table", std::string("a table was wanted, not ") + table.type_name());
   Sharer sharer(payer);
   std::vector<Item> items = sharer.items(table.table());
   sharer.finish();

@@ -93,7 +93,7 @@ void SemaphoreCore::release(std::size_t count) {
     if (value_ + count < value_) throw std::overflow_error("this semaphore can't hold so many");
     value_ += count;
   }
-  for (; count > 0 && waiting_.size() > 0; --count) waiting_.tell_one();
+  waiting_.tell(count);
 }
 
 std::size_t SemaphoreCore::value() const noexcept {

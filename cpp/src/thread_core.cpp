@@ -6,6 +6,7 @@
 
 #include "cpu_time.hpp"
 #include "deadline.hpp"
+#include "footprint.hpp"
 #include "fork.hpp"
 #include "frames.hpp"
 #include "owned_threads.hpp"
@@ -59,9 +60,9 @@ std::shared_ptr<void> take_place(const std::shared_ptr<ThreadBudget>& budget) {
 }  // namespace
 
 std::shared_ptr<ThreadCore> ThreadCore::create(StartRoutine routine, void* parameter, ThreadOptions options,
-                                               std::shared_ptr<ThreadBudget> budget) {
+                                               Starter starter) {
   if (options.name.empty()) options.name = next_name();
-  auto place = take_place(budget);
+  auto place = take_place(starter.budget);
   const auto core = std::make_shared<ThreadCore>(std::move(options), Values{});
   core->routine_ = routine;
   core->parameter_ = parameter;
@@ -70,9 +71,9 @@ std::shared_ptr<ThreadCore> ThreadCore::create(StartRoutine routine, void* param
 }
 
 std::shared_ptr<ThreadCore> ThreadCore::create(const Code& code, Values args, ThreadOptions options,
-                                               std::shared_ptr<ThreadBudget> budget) {
+                                               Starter starter) {
   if (options.name.empty()) options.name = next_name();
-  auto place = take_place(budget);
+  auto place = take_place(starter.budget);
   StateOptions state = options.state();
   // What holds things of the host stays with the state alone, and goes with it.
   options.globals.clear();
@@ -86,8 +87,9 @@ std::shared_ptr<ThreadCore> ThreadCore::create(const Code& code, Values args, Th
   core->closes_ = std::move(closes);
   core->notify_ = std::move(notify);
   core->place_ = std::move(place);
-  core->interpreter_ =
-      std::make_unique<Interpreter>(std::move(state), core->options_.name, std::move(budget));
+  core->charge_ = std::move(starter.charge);
+  core->interpreter_ = std::make_unique<Interpreter>(
+      std::move(state), core->options_.name, std::move(starter.budget), std::move(starter.given_away));
   core->interpreter_->compile(code.named(core->options_.chunk_name));
   return core;
 }
@@ -267,9 +269,11 @@ Outcome ThreadCore::run_routine() {
 
 void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
   std::vector<std::function<void()>> callbacks;
+  const std::size_t held = charge_ ? footprint(outcome.results) + footprint(outcome.error) : 0;
   {
     const std::lock_guard lock(mutex_);
     if (ended()) return;  // abandoned meanwhile: that was said, so it stands
+    charge_.grow(held);
     outcome_ = std::move(outcome);
     if (forgotten_) outcome_.results.clear();
     callbacks.swap(callbacks_);

@@ -16,21 +16,29 @@
 #include "blocking.hpp"
 #include "holdings.hpp"
 #include "interpreter.hpp"
+#include "memory_account.hpp"
 #include "osthread/osthread.hpp"
 #include "run.hpp"
 #include "waiter.hpp"
 
 namespace osthread {
 
+// What a thread that Lua code starts counts towards: of the state whose code it is.
+struct Starter {
+  std::shared_ptr<ThreadBudget> budget{};       // null: no limit
+  std::shared_ptr<MemoryAccount> given_away{};  // null: nobody counts
+  MemoryCharge charge{};                        // for the thread itself, as long as there are handles of it
+};
+
 class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
  public:
-  // Compiled, but without a native thread until launch(), which starts it unless options.suspended. `budget`:
-  // what it counts towards; std::runtime_error if nothing is left of it.
+  // Compiled, but without a native thread until launch(), which starts it unless options.suspended.
+  // std::runtime_error if nothing is left of the starter's budget.
   static std::shared_ptr<ThreadCore> create(const Code& code, Values args, ThreadOptions options,
-                                            std::shared_ptr<ThreadBudget> budget = nullptr);
+                                            Starter starter = {});
   // Of a routine that is no Lua: it ends by itself alone, and its status is the result.
   static std::shared_ptr<ThreadCore> create(StartRoutine routine, void* parameter, ThreadOptions options,
-                                            std::shared_ptr<ThreadBudget> budget = nullptr);
+                                            Starter starter = {});
   void launch();
   ThreadCore(ThreadOptions options, Values args);
   ~ThreadCore();
@@ -128,6 +136,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
 
   mutable std::mutex mutex_;
   Outcome outcome_;
+  MemoryCharge charge_;  // of mutex_: for it, and for what its outcome holds
   std::vector<std::function<void()>> callbacks_;
   std::optional<Channel> mailbox_;  // of mutex_
   // Not with the options, as they may lead back to this thread: given up at its end.

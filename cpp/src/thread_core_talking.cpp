@@ -8,11 +8,18 @@
 
 namespace osthread {
 
+namespace {
+
+constexpr std::size_t kPlaceCost = 16;  // of a value in a channel's ring
+
+}  // namespace
+
 Channel ThreadCore::mailbox() {
   if (inherited()) throw std::logic_error("this OSThread was made before the fork, and so was its mailbox");
   const std::lock_guard lock(mutex_);
   if (!mailbox_) {
     mailbox_.emplace();
+    mailbox_->core().pay(charge_.another(Channel::kDefaultCapacity * kPlaceCost));
     if (ended()) mailbox_->close();
   }
   return *mailbox_;

@@ -306,9 +306,9 @@ void Vm::set_jit(bool on) {
     throw std::runtime_error("this LuaJIT has no compiler for this machine: jit=True can't be had");
 }
 
-void Vm::set_memory_limit(std::size_t bytes) {
+void Vm::set_memory_limit(std::size_t bytes, std::shared_ptr<MemoryAccount> given_away) {
   quota_.set_limit(bytes);
-  if (safe) quota_.count_given_away();
+  if (safe) quota_.count_given_away(std::move(given_away));
 }
 
 namespace {

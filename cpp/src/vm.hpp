@@ -97,8 +97,8 @@ class Vm {
   void restrict(Libraries libraries);
   void set_jit(bool on);
   // Bounds memory from here on. Garbage counts, as LuaJIT does not collect when an allocation fails: the
-  // quota hurries the collector before that.
-  void set_memory_limit(std::size_t bytes);
+  // quota hurries the collector before that. `given_away`: as MemoryQuota::count_given_away() has it.
+  void set_memory_limit(std::size_t bytes, std::shared_ptr<MemoryAccount> given_away = nullptr);
 
   // A full collection, with room beyond the limit for what it needs itself.
   void collect_all() noexcept;

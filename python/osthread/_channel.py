@@ -114,6 +114,8 @@ class Channel(_core.Channel):
     def receive_many(self, most: int, timeout: float | None = None, *, out: Any = None) -> list[Any] | int:
         """Waits for one value, then takes what is there: a list of at most ``most``.
 
+        If one has no form in Python, the :class:`ConversionError` has those before it in ``received``.
+
         With ``out``, a writable one-dimensional array of float64 or float32, numbers go straight into it from its
         start, at most ``most`` and no more than it holds: how many did. What is no number is not taken
         (:class:`ConversionError` if it comes first; :meth:`receive` takes it).

@@ -11,6 +11,7 @@ import opcode
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from . import _core
 from ._thread import OSThread, _callbacks_at_work, _threads, enumerate
@@ -46,18 +47,18 @@ def _end_threads() -> None:
     global _interrupted
     try:
         if not _interrupted and not _ended_by_exception():
-            while waiting := [thread for thread in enumerate() if _is_joined(thread)]:
-                for thread in waiting:
-                    thread._resume()  # nobody is left to do so
-                    thread._join(None)
-            for thread in list(_threads.values()):
-                if thread._ended():
-                    thread._call_back()  # what its own thread has not come to
-            _callbacks_at_work.wait()
-        _terminate_all()
+            # First those that Python has started: with them those end that their code owns.
+            _join_all(lambda thread: not thread._adopted)
+            _finish_callbacks()
+            _terminate_all([thread for thread in enumerate() if not thread._adopted])
+            _join_all(lambda _: True)
+            _finish_callbacks()
+        _terminate_all(enumerate())
+        _discard_suspended()
     except KeyboardInterrupt:
         _interrupted = True
-        _terminate_all(hurry=True)
+        _terminate_all(enumerate(), hurry=True)
+        _discard_suspended()
         raise
 
 
@@ -65,8 +66,21 @@ def _is_joined(thread: OSThread) -> bool:
     return not thread._runs_free() and thread._policy() == "join"
 
 
-def _terminate_all(hurry: bool = False) -> None:
-    threads = enumerate()
+def _join_all(which: Callable[[OSThread], bool]) -> None:
+    while waiting := [thread for thread in enumerate() if _is_joined(thread) and which(thread)]:
+        for thread in waiting:
+            thread._resume()  # nobody is left to do so
+            thread._join(None)
+
+
+def _finish_callbacks() -> None:
+    for thread in list(_threads.values()):
+        if thread._ended():
+            thread._call_back()  # what its own thread has not come to
+    _callbacks_at_work.wait()
+
+
+def _terminate_all(threads: list[OSThread], hurry: bool = False) -> None:
     grace = 0.0 if hurry else max((thread._grace() for thread in threads), default=0.0)
     deadline = time.monotonic() + grace
     for thread in threads:  # each step for all of them at once
@@ -83,6 +97,9 @@ def _terminate_all(hurry: bool = False) -> None:
         thread._join(max(0.0, deadline - time.monotonic()))
     for thread in threads:
         thread._terminate(0.0)  # one that has not answered is given up
+
+
+def _discard_suspended() -> None:
     for thread in list(_threads.values()):
         if thread.status == "suspended" and thread._options.get(
             "suspended"

@@ -107,22 +107,30 @@ class SharedBuffer(_core.SharedBuffer):
 
     def add(self, index: int, x: float = 1) -> Any:
         """Adds to an element, atomically: the sum. Integers wrap around."""
-        return self._add(operator.index(index), x)
+        return self._add(self._index(index), x)
 
     def compare_and_set(self, index: int, old: float, new: float) -> bool:
         """If the element is ``old``, makes it ``new``, atomically, and says so."""
-        return self._compare_and_set(operator.index(index), old, new)
+        return self._compare_and_set(self._index(index), old, new)
 
     def wait(self, index: int, old: float, timeout: float | None = None) -> bool:
         """Waits until the element is not ``old`` any more: whether that came in time.
 
         It is looked at now, and whenever somebody calls :meth:`notify`.
         """
-        return self._wait(operator.index(index), old, timeout)
+        return self._wait(self._index(index), old, timeout)
 
     def notify(self, index: int) -> None:
         """Has those who wait for this element look at it; to be called after it was changed."""
-        self._notify(operator.index(index))
+        self._notify(self._index(index))
+
+    def _index(self, index: Any) -> int:
+        at = operator.index(index)
+        if at.bit_length() > 63:
+            raise IndexError(
+                f"index {at} is out of range: this buffer has {self._size()} elements, counted from 0"
+            )
+        return at
 
     def release(self) -> None:
         """Gives the memory up; ``BufferError`` while memoryviews or arrays of it, its own views, exist."""

@@ -149,6 +149,9 @@ class ConversionError(TypeError):
     path: str
     """Its place, as Lua would write it: ``"args[2].callback"``. Indices begin with 1."""
 
+    received: tuple[Any, ...] = ()
+    """Of ``receive_many``: the values that had been received before it."""
+
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(message)
         self.path = path

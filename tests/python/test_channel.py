@@ -735,3 +735,44 @@ def test_a_chain_of_channels_of_any_length_goes() -> None:
         outer.send(channel)
         channel = outer
     del channel, outer
+
+
+@pytest.mark.parametrize("capacity", ["0", "-1", "1.5", "2^40", "0/0"])
+def test_a_wrong_capacity_in_lua_is_named(capacity: str) -> None:
+    code = f"local c = require('osthread').Channel({capacity}) return c"
+    with pytest.raises(
+        ValueError, match=r"Channel: the capacity must be a whole number from 1 to 2\^31, not "
+    ):
+        osthread.run(code)
+
+
+@pytest.mark.parametrize("others", [0, 1, 2, 3])
+def test_selects_by_turns_are_fair_each(others: int) -> None:
+    """Whatever else the same thread selects from in its loop."""
+    lua = f"""
+        local select, a, b, c = require('osthread').select, ...
+        local from_a = 0
+        for _ = 1, 100 do
+          if select(a, b) == a then from_a = from_a + 1 end
+          for _ = 1, {others} do select(c, c) end
+        end
+        return from_a"""
+    channels = [Channel(1000) for _ in range(3)]
+    for channel in channels:
+        channel.send_many(range(1000))
+    assert 30 <= osthread.run(lua, *channels) <= 70
+    from_a = 0
+    for _ in range(100):
+        from_a += select(*channels[:2])[0] is channels[0]
+        for _ in range(others):
+            select(channels[2], channels[2])
+    assert 30 <= from_a <= 70
+
+
+def test_receive_many_loses_nothing_to_a_value_that_has_no_form_in_python() -> None:
+    channel = Channel()
+    osthread.run("local c = ... c:send(1) c:send('two') c:send{[true] = 1, [1] = 2} c:send(4)", channel)
+    with pytest.raises(ConversionError) as caught:
+        channel.receive_many(10)
+    assert caught.value.received == (1, "two")
+    assert channel.receive_many(10) == [4]

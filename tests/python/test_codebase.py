@@ -27,7 +27,7 @@ FLOORS = {
     "stdio_bundled stop chained_handler run_slot run_leaving run_host "
     "blocking",
     2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors "
-    "profiler ffi_library ffi luv leaks table_numbers",
+    "profiler ffi_library ffi luv leaks table_numbers footprint",
     3: "ring channel_core channel select sync_core sync holdings "
     "shared_handle shared_handle_parts shared_table shared_table_core dtype half_float shared_buffer "
     "shared_buffer_core",
@@ -140,7 +140,9 @@ def test_includes_point_downwards() -> None:
 
 def test_no_thread_local_has_a_destructor_on_windows() -> None:
     # mingw-w64 calls them when the memory of thread_locals has been given back already.
-    plain = re.compile(r"\*|\b(bool|int|DWORD|std::size_t|std::uintptr_t)\b|RunSlot|NextState")
+    plain = re.compile(
+        r"\*|\b(bool|int|DWORD|std::uint32_t|std::size_t|std::uint32_t|std::uintptr_t)\b|RunSlot|NextState"
+    )
     declared = [
         (file.name, declaration)
         for file in [*core_files(), *binding_files()]

@@ -299,3 +299,16 @@ def test_uncaught_exception_however_it_leaves_the_program(end, run_script) -> No
     assert returncode == 1
     assert "Error" in stderr
     clean(stderr)
+
+
+@pytest.mark.parametrize("owner", ["on_exit='terminate'", "on_exit='detach'"])
+def test_threads_that_lua_code_owns_end_with_their_owner(owner, run_script) -> None:
+    code = f"""
+        local o, threads = require 'osthread', {{}}
+        for i = 1, 3 do threads[i] = o.OSThread [[{LOOP}]] end
+        {SLEEP}"""
+    started = time.monotonic()
+    returncode, _, stderr = run_script(f"{HEAD}\nt = OSThread({code!r}, {owner})\ntime.sleep(0.2)")
+    assert returncode == 0, stderr
+    assert time.monotonic() - started < 15
+    clean(stderr)

@@ -516,3 +516,61 @@ def test_messages_outlive_the_state_that_paid_for_them() -> None:
     with OSThread("(...):send({('x'):rep(1000)})", channel, libraries="safe", memory_limit=MIB):
         pass
     assert channel.receive(0) == ["x" * 1000]
+
+
+LEFT_BEHIND = {
+    "results": "OSThread([[return ('x'):rep(300000), {('y'):rep(100000)}]])",
+    "errors": "OSThread([[error(('x'):rep(300000))]])",
+    "names": "OSThread({name = ('x'):rep(100000)}, '')",
+    "threads": "OSThread('')",
+}
+
+
+@pytest.mark.parametrize(
+    ("left", "keep"),
+    [*((left, "t") for left in LEFT_BEHIND.values()), ("OSThread('')", "t.mailbox")],
+    ids=[*LEFT_BEHIND.keys(), "mailboxes"],
+)
+def test_what_threads_of_safe_code_leave_behind_counts(left: str, keep: str) -> None:
+    code = f"""
+        local OSThread, list, count = require('osthread').OSThread, {{}}, 0
+        local ok, e = pcall(function()
+          for n = 1, 3000 do
+            local t = {left}
+            t:join()
+            pcall(t.result, t)
+            list[n], count = {keep}, n
+          end
+        end)
+        list = nil
+        return count, tostring(e)"""
+    with OSThread(code, libraries="safe", max_threads=100, memory_limit=2 * MIB) as t:
+        count, error = t.result(PATIENCE)
+    assert "not enough memory" in error
+    assert count < 600
+
+
+def test_threads_of_safe_code_that_nothing_reaches_any_more_count_no_more() -> None:
+    code = """
+        local OSThread, sum = require('osthread').OSThread, 0
+        for n = 1, 300 do sum = sum + #OSThread([[return ('x'):rep(300000)]]):result() end
+        return sum"""
+    assert osthread.run(code, libraries="safe", max_threads=1, memory_limit=2 * MIB) == 300 * 300_000
+
+
+def test_what_threads_of_safe_code_send_counts_as_their_starters() -> None:
+    channel, table = Channel(100_000), SharedTable()
+    code = """
+        local OSThread = require('osthread').OSThread
+        for n = 1, 30 do
+          pcall(function(...)
+            OSThread([[local c = ... pcall(function() while true do c:send(('x'):rep(10000)) end end)]], (...)):join()
+            OSThread([[
+              local n, _, t = ...
+              pcall(function() for i = 1, 1e6 do t[n .. ' ' .. i] = i end end)]], n, ...):join()
+          end, ...)
+        end"""
+    with OSThread(code, channel, table, libraries="safe", max_threads=1, memory_limit=2 * MIB) as t:
+        assert t.join(PATIENCE)
+        assert t.exception() is None or isinstance(t.exception(), LuaMemoryError)
+    assert 0 < len(channel) * 10_000 + len(table) * 160 < 4 * MIB

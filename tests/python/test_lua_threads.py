@@ -775,3 +775,107 @@ def test_a_wait_is_counted_from_its_own_begin() -> None:
         assert statistics.waiting_seconds is not None
         assert statistics.waiting_seconds < 0.3
         thread.terminate()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("{globals = {5}}", "globals[1]: this has no name to be known by"),
+        ("{globals = {[true] = 5}}", "globals[true]: this has no name to be known by"),
+        ("{modules = {'return 1'}}", "modules[1]: this has no name to be known by"),
+        ("{affinity = {2^32}}", "affinity: there is no CPU 4294967296"),
+    ],
+)
+def test_an_option_that_would_be_misread_is_an_error(options: str, error: str) -> None:
+    ok, message = lua(f"local ok, e = pcall(OSThread, {options}, '') return ok, tostring(e)")
+    assert not ok
+    assert error in message
+
+
+def test_safe_code_gives_its_threads_no_more_grace_than_it_has(unraisable: list[Any]) -> None:
+    stubborn = "while true do pcall(function() while true do end end) end"
+    code = LUA + f"OSThread({{grace = 1e6}}, [[{stubborn}]]) while true do end"
+    thread = OSThread(code, libraries="safe", max_threads=1, time_limit=0.2)
+    assert isinstance(thread.exception(PATIENCE), osthread.LuaTimeout)
+    wait_for(lambda: osthread.enumerate() == [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("5", "the code must be a string, or a pointer to one, not a number"),
+        ("5LL", "the code must be a string, or a pointer to one, not a cdata"),
+        ("{}", "the code must be a string, or a pointer to one, not a table"),
+        ("io.stdout", "the code must be a string, or a pointer to one, not a userdata"),
+        ("'return 1', 'x'", "the flags must be a number, not a string"),
+        ("nil, 0", "there is no code to run"),
+    ],
+)
+def test_what_run_lua_thread_can_not_take_is_an_error(arguments: str, error: str) -> None:
+    code = f"""
+        local ffi = require 'ffi'
+        ffi.cdef 'int RunLuaThread(void *s);'
+        local ok, e = pcall(OSThread, ffi.load('osthread').RunLuaThread, {arguments})
+        return ok, e"""
+    ok, message = lua(code)
+    assert not ok
+    assert error in message
+
+
+def test_run_lua_thread_takes_what_holds_code() -> None:
+    code = """
+        local ffi = require 'ffi'
+        ffi.cdef 'int RunLuaThread(void *s);'
+        local run, code = ffi.load('osthread').RunLuaThread, 'return 7'
+        local array = ffi.new('char[?]', #code + 1, code)
+        local sum = 0
+        for _, each in ipairs {code, array, ffi.cast('void *', array), ffi.cast('const char *', array)} do
+          sum = sum + OSThread(run, each, 0):result()
+        end
+        return sum"""
+    assert lua(code) == 28
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("osthread.with(5, print)", ":1: with: an OSThread was wanted, not a number"),
+        ("osthread.with(OSThread '')", ":1: with: there is no function to call with the thread"),
+    ],
+)
+def test_a_wrong_block_says_where(call: str, error: str) -> None:
+    ok, message = lua(f"return pcall(function() local r = {call} return r end)")
+    assert not ok
+    assert error in message
+    assert message.startswith("[string ")
+
+
+def test_threads_that_start_the_next_one_do_not_outlive_their_time_limit(unraisable: list[Any]) -> None:
+    bomb = """
+        local o, source = require 'osthread', ...
+        local keep = {}
+        while true do
+          local ok, t = pcall(o.OSThread, source, source)
+          if ok then keep[#keep + 1] = t end
+          if #keep > 200 then keep = {} end
+        end"""
+    with pytest.raises(osthread.LuaTimeout):
+        osthread.run(bomb, bomb, libraries="safe", max_threads=30, time_limit=0.5)
+    deadline = time.monotonic() + 8
+    while osthread.enumerate() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert osthread.enumerate() == []
+
+
+def test_code_that_is_being_stopped_starts_no_thread() -> None:
+    code = """
+        pcall(function() started() while true do end end)
+        local ok, e = pcall(OSThread, 'return 1')
+        told(ok, osthread.is_stopped(e))"""
+    started, told = threading.Event(), []
+    options = {"globals": {"started": started.set, "told": lambda *what: told.append(what)}, "grace": 20}
+    thread = OSThread(LUA + code, **options)  # type: ignore[arg-type]
+    assert started.wait(PATIENCE)
+    thread.interrupt()
+    assert thread.join(PATIENCE)
+    assert told == [(False, True)]

@@ -5,6 +5,7 @@ import gc
 import mmap
 import os
 import pickle
+import re
 import sys
 import threading
 import time
@@ -708,3 +709,31 @@ def test_concurrent_making_and_dropping() -> None:
         end"""
     with OSThread(code, channel, 2000, closes=[channel]):
         assert sum(int(np.asarray(b)[99]) for b in channel) == 2000 * 2001 // 2
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "return b[3]",
+        "local x = b[3]",
+        "b[3] = 1",
+        "b[-1] = 1",
+        "local x = b[0.5]",
+        "b:release() local x = b[0]",
+    ],
+)
+def test_a_wrong_index_in_lua_says_where(code: str) -> None:
+    with pytest.raises(LuaError) as caught:
+        osthread.run(f"local b = ...\n{code}", SharedBuffer("int32", 3))
+    assert re.match(
+        r'\[string ".*"\]:2: (index .* is out of range|this SharedBuffer has been released)',
+        caught.value.message,
+    )
+
+
+@pytest.mark.parametrize("index", [2**63, -(2**63) - 1, 10**30])
+def test_an_index_beyond_all_is_out_of_range(index: int) -> None:
+    b = SharedBuffer("int32", 3)
+    for call in (lambda: b.add(index), lambda: b.compare_and_set(index, 0, 1), lambda: b.wait(index, 0, 0)):
+        with pytest.raises(IndexError, match=f"index {index} is out of range: this buffer has 3 elements"):
+            call()
