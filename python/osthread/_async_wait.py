@@ -34,8 +34,9 @@ _LONGEST = 1e9
 
 
 class _Calls(threading.local):
-    """Of the loop of this thread."""
+    """Of the loop of this thread: how many calls in a row the task that runs now has made."""
 
+    task = 0
     at_once = 0
 
 
@@ -106,7 +107,10 @@ async def until(
     came from.
     """
     seconds = _core.seconds_of(timeout)
-    _calls.at_once += 1
+    # Another task than the last means that the loop had its turn; and this one shall get in line where it comes.
+    task = id(asyncio.current_task())
+    _calls.at_once = _calls.at_once + 1 if task == _calls.task else 1
+    _calls.task = task
     if _calls.at_once > _MOST_AT_ONCE:
         _calls.at_once = 0
         await asyncio.sleep(0)  # before anything is taken, as the task may be cancelled here

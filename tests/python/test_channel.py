@@ -11,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import weakref
 from typing import Any
 
@@ -19,16 +18,9 @@ import numpy as np
 import osthread
 import pytest
 from osthread import Channel, ChannelClosed, ConversionError, LuaError, OSThread, WouldBlock, select
+from waiting import PATIENCE, wait_until
 
-PATIENCE = 30
 ECHO = "local a, b = ... for v in a do b:send(v) end b:close()"
-
-
-def wait_until(condition: Any) -> None:
-    patience = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < patience
-        time.sleep(0.001)
 
 
 def waiting_receivers(channel: Channel, count: int = 1) -> None:

@@ -18,8 +18,8 @@ from typing import Any
 import osthread
 import pytest
 from osthread import Channel, ChannelClosed, ConversionError, OSThread, select_async
+from waiting import PATIENCE, wait_until
 
-PATIENCE = 30.0
 TASKS = Path("/proc/self/task")
 
 
@@ -144,6 +144,18 @@ def test_a_task_waits_until_there_is_room() -> None:
         return received
 
     assert run(main()) == [0, 1, [2], "three"]
+
+
+def test_tasks_are_in_line_in_the_order_they_came() -> None:
+    async def main() -> list[Any]:
+        channel = Channel(1)
+        tasks = [asyncio.create_task(channel.send_async(i)) for i in range(200)]
+        await waiting_senders(channel, 199)
+        received = [await channel.receive_async(PATIENCE) for _ in tasks]
+        await asyncio.gather(*tasks)
+        return received
+
+    assert run(main()) == list(range(200))
 
 
 def test_what_cannot_cross_is_not_sent() -> None:
@@ -363,8 +375,24 @@ def test_a_cancelled_send_sends_nothing() -> None:
     run(main())
 
 
+def note_wakes(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """An event that is set when a wake is on its way into the running loop."""
+    loop = asyncio.get_running_loop()
+    call_soon, came = loop.call_soon_threadsafe, threading.Event()
+
+    def note(*args: Any, **options: Any) -> asyncio.Handle:
+        handle = call_soon(*args, **options)
+        came.set()
+        return handle
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", note)
+    return came
+
+
 @pytest.mark.parametrize("heir", ["task", "thread"])
-def test_a_receiver_cancelled_after_its_wake_hands_the_wake_on(heir: str) -> None:
+def test_a_receiver_cancelled_after_its_wake_hands_the_wake_on(
+    heir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> Any:
         channel = Channel()
         first = asyncio.create_task(channel.receive_async())
@@ -373,8 +401,9 @@ def test_a_receiver_cancelled_after_its_wake_hands_the_wake_on(heir: str) -> Non
             channel.receive_async() if heir == "task" else asyncio.to_thread(channel.receive, PATIENCE)
         )
         await waiting_receivers(channel, 2)
+        came = note_wakes(monkeypatch)
         channel.send("value")  # tells the first
-        time.sleep(0.01)  # its wake is on the way into this loop, which does not run
+        assert came.wait(PATIENCE)  # its wake is on the way into this loop, which does not run
         first.cancel()
         value = await asyncio.wait_for(second, PATIENCE)
         assert first.cancelled()
@@ -384,7 +413,7 @@ def test_a_receiver_cancelled_after_its_wake_hands_the_wake_on(heir: str) -> Non
         assert run(main()) == "value"
 
 
-def test_a_sender_cancelled_after_its_wake_hands_the_wake_on() -> None:
+def test_a_sender_cancelled_after_its_wake_hands_the_wake_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         channel = Channel(1)
         channel.send(0)
@@ -392,8 +421,9 @@ def test_a_sender_cancelled_after_its_wake_hands_the_wake_on() -> None:
         await waiting_senders(channel)
         second = asyncio.create_task(channel.send_async(2))
         await waiting_senders(channel, 2)
+        came = note_wakes(monkeypatch)
         assert channel.receive() == 0  # tells the first
-        time.sleep(0.01)
+        assert came.wait(PATIENCE)
         first.cancel()
         await asyncio.wait_for(second, PATIENCE)
         assert channel.receive(0) == 2
@@ -724,10 +754,7 @@ def test_threads_get_what_a_closed_loop_was_told_of() -> None:
 
     thread = threading.Thread(target=take, daemon=True)
     thread.start()
-    patience = time.monotonic() + PATIENCE
-    while channel.statistics().waiting_receivers < 2:
-        assert time.monotonic() < patience
-        time.sleep(0.001)
+    wait_until(lambda: channel.statistics().waiting_receivers >= 2)
     channel.send("value")
     assert got.receive(PATIENCE) == "value"
     thread.join()
@@ -799,7 +826,9 @@ class PlainLoop:
 def test_a_loop_needs_only_futures_timers_and_call_soon_threadsafe(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         plain = PlainLoop(asyncio.get_running_loop())
-        ours = SimpleNamespace(get_running_loop=lambda: plain, sleep=asyncio.sleep)
+        ours = SimpleNamespace(
+            get_running_loop=lambda: plain, sleep=asyncio.sleep, current_task=asyncio.current_task
+        )
         monkeypatch.setattr(osthread._async_wait, "asyncio", ours)
         channel = Channel(1)
         task = asyncio.create_task(channel.receive_async(PATIENCE))

@@ -15,8 +15,7 @@ from typing import Any
 import osthread
 import pytest
 from osthread import Channel, LuaError, LuaState, LuaSyntaxError, OSThread, Stopped
-
-PATIENCE = 30
+from waiting import PATIENCE, wait_until
 
 LUA = "local osthread = require 'osthread' local OSThread = osthread.OSThread "
 
@@ -34,13 +33,6 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         sys, "unraisablehook", lambda report: reports.append((report.exc_value, report.object))
     )
     return reports
-
-
-def wait_for(what: Any) -> None:
-    last = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < last
-        time.sleep(0.001)
 
 
 # --- Starting -----------------------------------------------------------------------------------------------
@@ -276,7 +268,7 @@ def test_threads_end_with_the_one_that_owns_them(end: str, unraisable: list[Any]
     code = LUA + f"local b = ... t = OSThread([=[{child}]=], b) b() " + tail
     thread = OSThread(code, begun.wait, time_limit=1 if end == "time_limit" else None)
     if end in ("interrupt", "kill", "terminate"):
-        wait_for(lambda: begun.n_waiting == 0 and len(osthread.enumerate()) == 3)
+        wait_until(lambda: begun.n_waiting == 0 and len(osthread.enumerate()) == 3)
         getattr(thread, end)()
     assert thread.exception(PATIENCE)
     assert osthread.enumerate() == []
@@ -304,7 +296,7 @@ def test_the_end_of_a_chunk_applies_on_exit(policy: str) -> None:
     assert thread.join(PATIENCE)
     if policy != "terminate":
         assert ended.wait(PATIENCE)
-    wait_for(lambda: not osthread.enumerate())
+    wait_until(lambda: not osthread.enumerate())
     assert thread.exception() is None
 
 
@@ -331,7 +323,7 @@ def test_a_dropped_thread_is_terminated_and_reported(unraisable: list[Any]) -> N
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         lua(code)
-        wait_for(lambda: not osthread.enumerate() and unraisable)
+        wait_until(lambda: not osthread.enumerate() and unraisable)
     assert "the OSThread 'lost', started from Lua, was dropped" in str(warned[0].message)
     [(error, where)] = unraisable
     assert isinstance(error, Stopped)
@@ -340,7 +332,7 @@ def test_a_dropped_thread_is_terminated_and_reported(unraisable: list[Any]) -> N
 
 def test_an_error_that_nobody_fetches_is_reported(unraisable: list[Any]) -> None:
     lua("local t = OSThread({name = 'child'}, \"error('unheard')\") t:join()")
-    wait_for(lambda: unraisable)
+    wait_until(lambda: unraisable)
     [(error, where)] = unraisable
     assert isinstance(error, LuaError)
     assert error.message == "[string \"error('unheard')\"]:1: unheard"
@@ -357,7 +349,7 @@ def test_a_detached_one_outlives_its_owner(unraisable: list[Any]) -> None:
     gc.collect()
     go.send(1)
     assert answer.receive(PATIENCE) == "alive"
-    wait_for(lambda: unraisable)
+    wait_until(lambda: unraisable)
     assert "at last" in str(unraisable[0][0])
 
 
@@ -377,14 +369,14 @@ def test_python_drops_the_last_handle(unraisable: list[Any]) -> None:
     parent = OSThread(LUA + f"return OSThread({{name = 'returned'}}, '{FOREVER}')")
     thread = parent.result(PATIENCE)
     last = Path(f"/proc/self/task/{parent.native_id}")
-    wait_for(lambda: not last.exists())  # its state holds it, too
+    wait_until(lambda: not last.exists())  # its state holds it, too
     del parent
     assert thread.options["name"] == "returned"
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         del thread
         gc.collect()
-        wait_for(lambda: unraisable)
+        wait_until(lambda: unraisable)
     assert "'returned'" in str(warned[0].message)
     assert osthread.enumerate() == []
 
@@ -439,7 +431,7 @@ def test_a_lua_state_starts_threads_too(unraisable: list[Any]) -> None:
         assert state.execute(LUA + "t = OSThread('return 6 * 7') return t:result()") == 42
         state.execute(LUA + f"u = OSThread('{FOREVER}')")
         assert len(osthread.enumerate()) == 1
-    wait_for(lambda: not osthread.enumerate())
+    wait_until(lambda: not osthread.enumerate())
 
 
 # --- What they inherit --------------------------------------------------------------------------------------
@@ -527,7 +519,7 @@ def test_max_threads_counts_the_threads_of_threads() -> None:
     while not thread.done():
         most = max(most, len(osthread.enumerate()))
     assert most <= 6
-    wait_for(lambda: not osthread.enumerate())
+    wait_until(lambda: not osthread.enumerate())
 
 
 @pytest.mark.parametrize("stop", ["request_stop", "interrupt", "kill"])
@@ -545,13 +537,13 @@ def test_all_end_while_they_start_others(stop: str, unraisable: list[Any]) -> No
     spawn(0)
     """
     roots = [OSThread(code, grace=0.02, max_threads=20) for _ in range(3)]
-    wait_for(lambda: len(osthread.enumerate()) > 10)
+    wait_until(lambda: len(osthread.enumerate()) > 10)
     for root in roots:
         getattr(root, stop)()
     for root in roots:
         assert root.join(PATIENCE)
         assert isinstance(root.exception(), Stopped)
-    wait_for(lambda: not osthread.enumerate())
+    wait_until(lambda: not osthread.enumerate())
 
 
 def test_a_thousand_nested_threads() -> None:
@@ -706,18 +698,13 @@ STUBBORN = "o.OSThread({name = 'stubborn'}, [[while true do pcall(function() whi
 @pytest.mark.parametrize("stop", ["interrupt", "terminate"])
 def test_a_stop_ends_the_wait_of_a_termination(stop: str) -> None:
     thread = OSThread(f"local o = require 'osthread' local c = {STUBBORN} c:terminate(1000)")
-    deadline = time.monotonic() + PATIENCE
-    while thread.statistics().waiting_for is None and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_until(lambda: thread.statistics().waiting_for is not None)
     before = time.monotonic()
     getattr(thread, stop)()
     assert thread.join(PATIENCE)
     assert time.monotonic() - before < 10
     assert thread.status in ("stopped", "killed")
-    deadline = time.monotonic() + PATIENCE
-    while osthread.enumerate() and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert osthread.enumerate() == []
+    wait_until(lambda: not osthread.enumerate())
 
 
 @pytest.mark.parametrize("grace", ["-1", "0/0", "'x'", "{}"])
@@ -742,8 +729,8 @@ def test_no_time_limit_is_escaped_by_a_child_that_starts_after_it(unraisable: li
         o.OSThread({ on_exit = 'detach', name = 'late' }, [[while true do end]])"""
     # It returns within its grace time, so it has finished; its child has no time left.
     osthread.run(code, time_limit=0.05, max_threads=3, libraries="safe", grace=0.5)
-    wait_for(lambda: not osthread.enumerate())
-    wait_for(lambda: unraisable)
+    wait_until(lambda: not osthread.enumerate())
+    wait_until(lambda: unraisable)
     assert [type(error) for error, _ in unraisable] == [osthread.LuaTimeout]
 
 
@@ -761,17 +748,13 @@ def test_an_error_in_a_block_leaves_a_detached_thread_alone() -> None:
 def test_a_wait_is_counted_from_its_own_begin() -> None:
     channel = Channel(4)
     with OSThread("local c = ... c:receive() require('osthread').sleep(1000)", channel) as thread:
-        while thread.statistics().waiting_for != "receive":
-            time.sleep(0.001)
+        wait_until(lambda: thread.statistics().waiting_for == "receive")
         time.sleep(0.3)
         assert thread.pause(PATIENCE)
         channel.send(1)
         thread.resume()
-        deadline = time.monotonic() + PATIENCE
-        while thread.statistics().waiting_for != "sleep" and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(lambda: thread.statistics().waiting_for == "sleep")
         statistics = thread.statistics()
-        assert statistics.waiting_for == "sleep"
         assert statistics.waiting_seconds is not None
         assert statistics.waiting_seconds < 0.3
         thread.terminate()
@@ -797,7 +780,7 @@ def test_safe_code_gives_its_threads_no_more_grace_than_it_has(unraisable: list[
     code = LUA + f"OSThread({{grace = 1e6}}, [[{stubborn}]]) while true do end"
     thread = OSThread(code, libraries="safe", max_threads=1, time_limit=0.2)
     assert isinstance(thread.exception(PATIENCE), osthread.LuaTimeout)
-    wait_for(lambda: osthread.enumerate() == [])
+    wait_until(lambda: osthread.enumerate() == [])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pickle
 import re
 import sys
 import threading
-import time
 import weakref
 from typing import Any
 
@@ -16,8 +15,7 @@ import numpy as np
 import osthread
 import pytest
 from osthread import Channel, ConversionError, LuaError, LuaState, OSThread, SharedBuffer, SharedTable
-
-PATIENCE = 30
+from waiting import PATIENCE, wait_until
 
 NUMBERS = [
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
@@ -454,10 +452,7 @@ def test_lua_keeps_the_memory_alone() -> None:
     gc.collect()
     assert thread.result(PATIENCE) == 20_000_000
     del thread
-    deadline = time.monotonic() + PATIENCE
-    while gone() is not None and time.monotonic() < deadline:
-        osthread.run("return 1")
-        gc.collect()
+    gc.collect()
     assert gone() is None
 
 
@@ -657,9 +652,7 @@ def test_no_news_is_lost() -> None:
 def test_a_stop_ends_the_wait(stop: str) -> None:
     b = SharedBuffer("int32", 1)
     thread = OSThread("(...):wait(0, 0)", b)
-    deadline = time.monotonic() + PATIENCE
-    while thread.statistics().waiting_for is None and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_until(lambda: thread.statistics().waiting_for is not None)
     assert str(thread.statistics().waiting_for).startswith("buffer")
     getattr(thread, stop)()
     assert thread.join(PATIENCE)

@@ -15,8 +15,8 @@ from typing import Any
 import osthread
 import pytest
 from osthread import Barrier, Channel, Event, Lock, LuaError, OSThread, Semaphore
+from waiting import PATIENCE, wait_until
 
-PATIENCE = 30
 MAKERS: dict[str, Any] = {
     "Lock": Lock,
     "Semaphore": lambda: Semaphore(0),
@@ -30,15 +30,8 @@ def wait_for(kind: str) -> str:
     return {"Lock": "acquire", "Semaphore": "acquire", "Barrier": "wait", "Event": "wait"}[kind]
 
 
-def until(condition: Any) -> None:
-    patience = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < patience
-        time.sleep(0.001)
-
-
 def waits(thread: OSThread) -> None:
-    until(lambda: thread.statistics().waiting_for is not None)
+    wait_until(lambda: thread.statistics().waiting_for is not None)
 
 
 @every_kind
@@ -147,9 +140,9 @@ def test_a_signal_that_is_handled_does_not_break_a_barrier(monkeypatch: pytest.M
         main = threading.get_ident()
 
         def disturb() -> None:
-            until(lambda: barrier.n_waiting == 1)
+            wait_until(lambda: barrier.n_waiting == 1)
             signal.pthread_kill(main, signal.SIGINT)
-            until(lambda: handled)
+            wait_until(lambda: handled)
             barrier.wait(PATIENCE)
 
         other = threading.Thread(target=disturb)
@@ -326,7 +319,7 @@ def test_a_barrier_holds_until_all_have_come_round_after_round() -> None:
 def test_a_broken_barrier_is_told_to_all_until_it_is_reset() -> None:
     barrier = Barrier(3)
     thread = OSThread("return (...):wait()", barrier)
-    until(lambda: barrier.n_waiting == 1)
+    wait_until(lambda: barrier.n_waiting == 1)
     with pytest.raises(threading.BrokenBarrierError):
         barrier.wait(0.01)
     assert thread.result(PATIENCE) == (None, "broken")
@@ -403,9 +396,7 @@ def test_ctrl_c_at_a_barrier_breaks_it() -> None:
     barrier = Barrier(2)
 
     def press() -> None:
-        deadline = time.monotonic() + PATIENCE
-        while barrier.n_waiting == 0 and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(lambda: barrier.n_waiting > 0)
         os.kill(os.getpid(), signal.SIGINT)  # to the process: raise_signal() is to this thread alone
 
     pressing = threading.Thread(target=press)
@@ -424,9 +415,6 @@ def test_a_lock_that_a_callback_of_the_ended_thread_took_passes_on(gate: Any) ->
     thread.add_done_callback(lambda _: lock.acquire())
     gate.open()
     assert thread.join(PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while not lock.abandoned and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert lock.abandoned
+    wait_until(lambda: lock.abandoned)
     assert lock.acquire(timeout=PATIENCE)
     lock.release()
