@@ -51,9 +51,6 @@ local function is_pointer(cdata)
   return tonumber(cdata) == nil and not is_array(typeof(cdata)) and (pcall(cast, uintptr, cdata))
 end
 
--- The same but for arrays, whose elements no thread can run.
-local function is_routine(cdata) return is_pointer(cdata) and not tostring(ffi.typeof(cdata)):find "%]>$" end
-
 -- A start routine, its parameter and flags, as CreateThread takes them. RunLuaThread's code is copied before this returns, and its
 -- thread is one like all others; of another routine nothing is known, so its thread can only be joined or detached.
 local function begin(routine, parameter, flags)
@@ -66,7 +63,7 @@ local function begin(routine, parameter, flags)
     local code = parameter
     if type(code) ~= "string" then
       -- FFI would take a number, or an element of 64 bits, for an address.
-      if type(code) ~= "cdata" or not is_pointer(code) then
+      if type(code) ~= "cdata" or not (is_pointer(code) or is_array(typeof(code))) then
         error("OSThread: the code must be a string, or a pointer to one, not a " .. type(code), 3)
       end
       code = ffi.string(cast("const char *", code))
@@ -81,7 +78,7 @@ end
 
 -- A thread: OSThread(code or function, ...), or OSThread({name = value, ...}, code or function, ...).
 function osthread.OSThread(first, ...)
-  if make_native and type(first) == "cdata" and is_routine(first) then return begin(first, ...) end
+  if make_native and type(first) == "cdata" and is_pointer(first) then return begin(first, ...) end
   return make(first, ...)
 end
 
