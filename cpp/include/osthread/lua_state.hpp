@@ -30,6 +30,7 @@ struct StateStatistics {
 OSTHREAD_EXPORT Value compile_function(const Code& code);
 
 class LuaState;
+class StateCore;
 namespace host {
 std::vector<Object*> objects_of(const LuaState& state);  // of the bindings
 }
@@ -70,8 +71,7 @@ class OSTHREAD_EXPORT LuaState {
 
  private:
   friend std::vector<Object*> host::objects_of(const LuaState& state);
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<StateCore> core_;
 };
 
 }  // namespace osthread

@@ -1,0 +1,246 @@
+#include "state_core.hpp"
+
+#include <stdexcept>
+
+#include "commands.hpp"
+#include "fork.hpp"
+#include "open_files.hpp"
+#include "watchdog.hpp"
+
+namespace osthread {
+
+struct StateCore::Renewal {
+  std::mutex mutex;
+};
+
+struct StateCore::Locks {
+  explicit Locks(std::chrono::nanoseconds grace) : stop(std::make_shared<Stop>(grace)) {}
+  TurnLock calls;
+  // Of time_limit_, last_frames_, and of the pointer to the interpreter against statistics(), which takes
+  // no turn among the calls.
+  std::mutex settings;
+  const std::shared_ptr<Stop> stop;
+};
+
+class StateCore::Turn {
+ public:
+  explicit Turn(StateCore& core) : core_(core), lock_(core.locks().calls) {
+    if (!core.interpreter_)
+      throw std::logic_error(std::string("this LuaState is closed") + core.closed_because_);
+    if (core.left_in_use()) throw std::logic_error("this LuaState was in the middle of a call at the fork");
+    core.taken_in_ = core.generation_;
+    ++core.turns_;
+  }
+  ~Turn() { --core_.turns_; }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  StateCore& core_;
+  std::unique_lock<TurnLock> lock_;
+};
+
+// While one lives, there is something to stop; within the time limit. Of a Turn.
+class StateCore::Running {
+ public:
+  explicit Running(StateCore& core) : core_(core), stop_(core.locks_->stop) {
+    stop_->open();
+    core.running_ = true;
+    core.interpreter_->set_stop(stop_.get());
+    try {
+      stop_->bind(interrupt::this_thread());
+      if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
+      if (const auto limit = core.time_limit()) bound_time(stop_, *limit);
+    } catch (...) {
+      end();
+      throw;
+    }
+  }
+  ~Running() { end(); }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  void end() noexcept {
+    stop_->clear_deadline();
+    stop_->close();
+    if (core_.interpreter_) core_.interpreter_->set_stop(nullptr);
+    core_.running_ = false;
+  }
+
+  StateCore& core_;
+  const std::shared_ptr<Stop> stop_;
+};
+
+StateCore::StateCore(StateOptions options)
+    : generation_(fork_generation()),
+      time_limit_(options.time_limit),
+      locks_(std::make_unique<Locks>(options.grace)),
+      interpreter_(std::make_unique<Interpreter>(std::move(options), std::string())) {}
+
+StateCore::~StateCore() {
+  const bool inherited = generation_ != fork_generation();
+  if (turns_ != 0 && (inherited || left_in_use())) (void)interpreter_.release();
+  try {
+    if (interpreter_ && !inherited) (void)finalize();
+  } catch (const std::exception&) {
+    // No memory for a time limit: the interpreter runs them when it goes, without one.
+  }
+  if (inherited) (void)locks_.release();
+}
+
+StateCore::Locks& StateCore::locks() {
+  const std::uint32_t now = fork_generation();
+  // Acquire and release: whoever sees the generation sees the locks that were made for it.
+  if (generation_.load(std::memory_order_acquire) != now) {
+    const std::lock_guard lock(per_process<Renewal>().mutex);
+    if (generation_.load(std::memory_order_relaxed) != now) {
+      auto fresh = std::make_unique<Locks>(locks_->stop->grace());
+      (void)locks_.release();  // a held lock can't be destroyed
+      locks_ = std::move(fresh);
+      generation_.store(now, std::memory_order_release);
+    }
+  }
+  return *locks_;
+}
+
+Values StateCore::run(const Select& select, const Values& args) {
+  const Turn turn(*this);
+  if (running_)
+    throw std::logic_error(
+        "this LuaState is running: a function that it calls can't run code in it; use another LuaState");
+  Outcome outcome;
+  {
+    const Running running(*this);
+    Stop& stop = *locks_->stop;
+    std::exception_ptr refused;
+    std::optional<Outcome> left = interpreter_->relieve(stop);
+    const std::uint64_t files_before = open_files::count();
+    try {
+      if (!left) {
+        select(*interpreter_);
+        outcome = interpreter_->run(args, stop);
+      }
+      // The handles of what a stopped call has started stay with the state, which would wait for them.
+      if (outcome.ending == Ending::stopped && !interpreter_->left())
+        commands::stop(open_files::commands_since(files_before, interpreter_->vm()));
+    } catch (const std::exception&) {
+      refused = std::current_exception();
+    }
+    if (!left) left = after(stop);
+    if (interpreter_->left()) note_left();
+    if (left) outcome = std::move(*left);
+    if (refused && !outcome.error) std::rethrow_exception(refused);
+  }
+  {
+    const std::lock_guard settings(locks_->settings);
+    last_frames_ = std::move(outcome.frames);
+  }
+  if (outcome.error) std::rethrow_exception(outcome.error);
+  return std::move(outcome.results);
+}
+
+Value StateCore::with(const std::function<Value(Interpreter& interpreter)>& body) {
+  const Turn turn(*this);
+  if (running_) return body(*interpreter_);  // a function of the host, in a call
+  const Running running(*this);
+  std::exception_ptr refused;
+  Value result;
+  try {
+    result = body(*interpreter_);
+  } catch (const std::exception&) {
+    refused = std::current_exception();
+  }
+  const std::optional<Outcome> left = after(*locks_->stop);
+  if (interpreter_->left()) note_left();
+  if (left) std::rethrow_exception(left->error);
+  if (refused) std::rethrow_exception(refused);
+  return result;
+}
+
+// What is to be done when something with the state is over: how it was left, then or by now.
+std::optional<Outcome> StateCore::after(Stop& stop) {
+  return interpreter_->left() ? interpreter_->take_left() : interpreter_->relieve(stop);
+}
+
+// The state has gone: from here on it is closed.
+void StateCore::note_left() noexcept {
+  std::unique_ptr<Interpreter> gone;  // dropped after the lock
+  const std::lock_guard lock(locks_->settings);
+  gone.swap(interpreter_);
+  closed_because_ = gone->left_because();
+}
+
+// Runs the finalizers: what ended them, if they had to be left.
+std::exception_ptr StateCore::finalize() {
+  const Running running(*this);
+  locks_->stop->begin_finalizers();
+  const std::optional<Outcome> left = interpreter_->finalize(*locks_->stop);
+  return left ? left->error : nullptr;
+}
+
+void StateCore::set_time_limit(std::optional<std::chrono::nanoseconds> limit) {
+  if (limit && limit->count() < 0) throw std::invalid_argument("time_limit is negative");
+  const std::lock_guard lock(locks().settings);
+  time_limit_ = limit;
+}
+
+std::optional<std::chrono::nanoseconds> StateCore::time_limit() {
+  const std::lock_guard lock(locks().settings);
+  return time_limit_;
+}
+
+bool StateCore::interrupt() noexcept { return ask_to_stop(locks().stop); }
+
+bool StateCore::kill() noexcept { return kill_now(locks().stop); }
+
+Clock::time_point StateCore::answered_by() noexcept {
+  const std::shared_ptr<Stop>& stop = locks().stop;
+  return stop->answered_by(stop->grace());
+}
+
+StateStatistics StateCore::statistics() {
+  const std::lock_guard lock(locks().settings);
+  if (!interpreter_) return {};
+  const MemoryQuota& quota = interpreter_->vm().quota();
+  return {.memory = quota.used(),
+          .peak_memory = quota.peak(),
+          .memory_limit = quota.limit(),
+          .time_limit = time_limit_};
+}
+
+std::vector<Frame> StateCore::error_frames() {
+  const std::lock_guard lock(locks().settings);
+  return last_frames_;
+}
+
+std::vector<Object*> StateCore::objects() const {
+  if (generation_ != fork_generation() || turns_ != 0 || !interpreter_) return {};
+  return interpreter_->objects({});
+}
+
+void StateCore::close() {
+  std::unique_ptr<Interpreter> gone;  // dropped after the locks
+  const std::unique_lock calls(locks().calls);
+  if (!interpreter_) return;
+  if (left_in_use()) {
+    (void)interpreter_.release();
+    return;
+  }
+  if (running_) throw std::logic_error("this LuaState is running: a function that it calls can't close it");
+  std::exception_ptr overrun;
+  {
+    const Turn turn(*this);
+    overrun = finalize();
+    const std::lock_guard lock(locks_->settings);
+    gone.swap(interpreter_);
+  }
+  if (overrun) std::rethrow_exception(overrun);
+}
+
+bool StateCore::closed() {
+  const std::unique_lock lock(locks().calls, std::try_to_lock);
+  return lock.owns_lock() && !interpreter_;
+}
+
+}  // namespace osthread

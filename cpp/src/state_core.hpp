@@ -1,0 +1,75 @@
+// What a LuaState and a pool's worker run their code in: one state whose calls each run to their end, in the
+// thread that calls, under the limits of its options.
+//
+// Invariant: whoever has a Turn is the only one that touches the interpreter. A thread may take several: a
+// function of the host that the state calls may look at its globals; running code in it from there is
+// refused, as it is in the middle of a call.
+//
+// In a fork's child the state is whole if nobody had a Turn at the fork. Its locks may be held all the same,
+// by a thread that was about to take one, or by the watchdog: then they are made anew.
+//
+// Thread safety: as of LuaState.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "interpreter.hpp"
+#include "osthread/lua_state.hpp"
+#include "turn_lock.hpp"
+
+namespace osthread {
+
+class StateCore {
+ public:
+  explicit StateCore(StateOptions options);
+  ~StateCore();
+  StateCore(const StateCore&) = delete;
+  StateCore& operator=(const StateCore&) = delete;
+
+  // Runs what `select` makes the next of the interpreter's, or what it throws.
+  using Select = std::function<void(Interpreter& interpreter)>;
+  Values run(const Select& select, const Values& args);
+  // Something short with the state: a collection may run finalizers meanwhile.
+  Value with(const std::function<Value(Interpreter& interpreter)>& body);
+
+  void set_time_limit(std::optional<std::chrono::nanoseconds> limit);
+  std::optional<std::chrono::nanoseconds> time_limit();
+  bool interrupt() noexcept;
+  bool kill() noexcept;
+  // When a call that was interrupted would have ended by itself, as of now.
+  Clock::time_point answered_by() noexcept;
+  StateStatistics statistics();
+  std::vector<Frame> error_frames();
+  std::vector<Object*> objects() const;
+  void close();
+  bool closed();
+
+ private:
+  struct Renewal;
+  struct Locks;
+  class Turn;
+  class Running;
+
+  Locks& locks();
+  bool left_in_use() const noexcept { return turns_ != 0 && taken_in_ != generation_; }
+  std::optional<Outcome> after(Stop& stop);
+  void note_left() noexcept;
+  std::exception_ptr finalize();
+
+  std::atomic<std::uint32_t> generation_;
+  std::uint32_t taken_in_ = 0;  // the generation of the turns
+  int turns_ = 0;
+  std::optional<std::chrono::nanoseconds> time_limit_;
+  bool running_ = false;
+  const char* closed_because_ = "";  // of the turns
+  std::unique_ptr<Locks> locks_;
+  std::unique_ptr<Interpreter> interpreter_;
+  std::vector<Frame> last_frames_;
+};
+
+}  // namespace osthread
