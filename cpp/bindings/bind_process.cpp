@@ -94,7 +94,7 @@ void stand_before_sigint() {
 }
 
 void note_interrupt(py::error_already_set& error) {
-  if (host::current() || !error.matches(PyExc_KeyboardInterrupt)) return;
+  if (host::on_own_thread() || !error.matches(PyExc_KeyboardInterrupt)) return;
   Py_XSETREF(signal_error, error.value().inc_ref().ptr());
   host::interrupt_here();
 }

@@ -12,6 +12,7 @@ void bind_async_wait(py::module_& module);
 void bind_channel(py::module_& module);
 void bind_function(py::module_& module);
 void bind_thread(py::module_& module);
+void bind_pool(py::module_& module);
 void bind_shared_buffer(py::module_& module);
 void bind_shared_table(py::module_& module);
 void bind_state(py::module_& module);

@@ -93,7 +93,7 @@ GilHold::GilHold() {
   if (ending()) throw InterpreterEnding();
   const bool known = PyGILState_GetThisThreadState() != nullptr;
   state_ = ensure_gil();
-  if (known || kept_thread_state || !host::current()) return;
+  if (known || kept_thread_state || !host::on_own_thread()) return;
   kept_thread_state = true;
   PyGILState_Ensure();  // counts once more, so that our release does not delete it
 }

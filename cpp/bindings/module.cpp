@@ -24,6 +24,7 @@ PYBIND11_MODULE(_core, m) {
   bind_async_wait(m);
   bind_function(m);
   bind_thread(m);
+  bind_pool(m);
   bind_shared_buffer(m);
   bind_shared_table(m);
   bind_state(m);

@@ -109,6 +109,12 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
         readable(error.what()), py::arg("path") = readable(error.path()));
   } catch (const ChannelClosed& error) {
     return types().errors.attr("ChannelClosed")(readable(error.what()));
+  } catch (const TaskCancelled& error) {
+    return types().errors.attr("CancelledError")(readable(error.what()));
+  } catch (const BrokenPool& error) {
+    py::object broken = types().errors.attr("BrokenLuaPool")(readable(error.what()));
+    broken.attr("__cause__") = exception_object(error.cause(), {}, encoding);
+    return broken;
   } catch (const BrokenBarrier& error) {
     return types().errors.attr("BrokenBarrierError")(readable(error.what()));
   } catch (const ThreadCreationError& error) {

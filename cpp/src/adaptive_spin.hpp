@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -15,7 +16,9 @@
 
 namespace osthread {
 
-bool has_several_cpus() noexcept;  // the process, when the library was loaded
+// How many the process had when the library was loaded.
+std::size_t usable_cpus() noexcept;
+inline bool has_several_cpus() noexcept { return usable_cpus() > 1; }
 
 // Tells the CPU that this is a spin: saves power, and gives a sibling hyperthread its turn.
 inline void relax_cpu() noexcept {

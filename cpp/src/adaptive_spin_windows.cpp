@@ -3,7 +3,9 @@
 #endif
 #include <windows.h>
 
+#include <algorithm>
 #include <bit>
+#include <thread>
 
 #include "adaptive_spin.hpp"
 
@@ -11,16 +13,17 @@ namespace osthread {
 namespace {
 
 // Asked when the library is loaded.
-const bool several_cpus = [] {
+const std::size_t cpus_at_load = [] {
   DWORD_PTR process = 0;
   DWORD_PTR system = 0;
   // 0: the process's threads run in several processor groups.
-  if (::GetProcessAffinityMask(::GetCurrentProcess(), &process, &system) == 0 || process == 0) return true;
-  return std::popcount(static_cast<std::uint64_t>(process)) > 1;
+  if (::GetProcessAffinityMask(::GetCurrentProcess(), &process, &system) == 0 || process == 0)
+    return std::size_t{std::thread::hardware_concurrency()};
+  return static_cast<std::size_t>(std::popcount(static_cast<std::uint64_t>(process)));
 }();
 
 }  // namespace
 
-bool has_several_cpus() noexcept { return several_cpus; }
+std::size_t usable_cpus() noexcept { return std::max<std::size_t>(cpus_at_load, 1); }
 
 }  // namespace osthread

@@ -49,6 +49,14 @@ HostException::HostException(const HostException&) = default;
 WaitTimeout::~WaitTimeout() = default;
 WaitTimeout::WaitTimeout(const WaitTimeout&) = default;
 
+TaskCancelled::~TaskCancelled() = default;
+TaskCancelled::TaskCancelled(const TaskCancelled&) = default;
+
+BrokenPool::BrokenPool(const std::string& text, std::exception_ptr cause)
+    : std::runtime_error(text), cause_(std::move(cause)) {}
+BrokenPool::~BrokenPool() = default;
+BrokenPool::BrokenPool(const BrokenPool&) = default;
+
 ChannelClosed::~ChannelClosed() = default;
 ChannelClosed::ChannelClosed(const ChannelClosed&) = default;
 

@@ -66,6 +66,8 @@ const Values& results(const ThreadCore& core) { return core.outcome().results; }
 std::exception_ptr error(const ThreadCore& core) { return core.outcome().error; }
 const std::vector<Frame>& error_frames(const ThreadCore& core) { return core.outcome().frames; }
 
+bool on_own_thread() noexcept { return wait_note() != nullptr; }
+
 Core current() {
   ThreadCore* core = registry::current();
   return core ? core->shared_from_this() : nullptr;

@@ -69,6 +69,8 @@ OSTHREAD_EXPORT const std::vector<Frame>& error_frames(const ThreadCore& core);
 
 // The thread that runs the calling code; null outside of any.
 OSTHREAD_EXPORT Core current();
+// Whether the library has made the calling thread, a pool's workers included.
+OSTHREAD_EXPORT bool on_own_thread() noexcept;
 // `keep` lives as long as the value.
 OSTHREAD_EXPORT Value thread_value(Core core, std::shared_ptr<void> keep = nullptr);
 OSTHREAD_EXPORT Channel mailbox(ThreadCore& core);

@@ -44,6 +44,13 @@ class Interpreter {
   Value compiled();
   // The function at a dotted global name becomes what the next run() runs. LuaError if there is none.
   void select(std::string_view name);
+  // What compile() compiled, kept to be run again and again: as a C function whose upvalues are `context` and
+  // the function. The number to select it by, until it is dropped.
+  int keep(lua_CFunction through, void* context);
+  // The same with what one that is kept returns for another and `args`. LuaError.
+  int keep(lua_CFunction through, void* context, int maker, int function, const Values& args);
+  void select(int kept) noexcept;
+  void drop(int kept) noexcept;
   // Runs it. `stop` is open and bound to this thread. Throws only what means that nothing ran.
   Outcome run(const Values& args, Stop& stop);
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <exception>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,7 +37,7 @@ Value given_away(Vm& vm, std::string_view bytes);
 
 // Pushes values; a Lua error if memory is short or a value can't be made here, which the caller lets pass (so
 // it owns nothing). `values` must stay while this runs.
-void push_values(lua_State* L, const Values& values);
+void push_values(lua_State* L, std::span<const Value> values);
 
 // Calls what is on top of the stack with `args`, in a protected call whose frames of an error go to
 // vm.error_frames. The status; results or the error value are then on the stack, from `base + 1` on.

@@ -270,7 +270,7 @@ bool push_protected(lua_State* L, const Values& values) {
 
 }  // namespace
 
-void push_values(lua_State* L, const Values& values) {
+void push_values(lua_State* L, std::span<const Value> values) {
   const int count = static_cast<int>(values.size());
   luaL_checkstack(L, count + 20, "too many values");
   bool plain = true;  // nothing among them can be there twice

@@ -29,7 +29,8 @@ enum : int {
   kBoxes,      // objects of the host to their boxes, and all boxes; weak
   kLoop,       // luv: its loop, made when it is opened
   kLoopError,  // luv: what a callback has raised
-  kCount = kLoopError
+  kKept,       // compiled functions that are to be run again and again, by number
+  kCount = kKept
 };
 
 }  // namespace osthread::slot

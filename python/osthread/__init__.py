@@ -10,10 +10,10 @@ beside the GIL, and always ends.
 >>> t.result()
 42
 
-The house, from the top: this page names what is public; ``_thread``, ``_state``, ``_channel``, ``_sync``,
+The house, from the top: this page names what is public; ``_thread``, ``_state``, ``_pool``, ``_channel``, ``_sync``,
 ``_shared_table`` and ``_shared_buffer`` are what people hold, ``_exit`` the program's end; ``_function``,
-``_decorator``, ``_future``, ``_options``, ``_async_wait``, ``_shared``, ``_dtype``, ``_checks``, ``_debug`` and
-``errors`` serve them; ``_core`` is the C++ below, which ``_hand_over`` gives what it makes objects of.
+``_decorator``, ``_future``, ``_options``, ``_async_wait``, ``_progress``, ``_shared``, ``_dtype``, ``_checks``,
+``_debug`` and ``errors`` serve them; ``_core`` is the C++ below, which ``_hand_over`` gives what it makes objects of.
 """
 
 from . import _exit as _exit
@@ -24,6 +24,7 @@ from ._decorator import lua
 from ._features import Features, features, get_cmake_dir, get_include, set_signal
 from ._function import LuaFunction, compile
 from ._options import StateOptions, ThreadOptions
+from ._pool import LuaPool, PoolStatistics
 from ._shared_buffer import SharedBuffer
 from ._shared_table import SharedTable
 from ._state import LuaState, StateStatistics
@@ -31,6 +32,7 @@ from ._sync import Barrier, Event, Lock, Semaphore
 from ._thread import OSThread, Status, ThreadStatistics, current, enumerate, run
 from .errors import (
     Abandoned,
+    BrokenLuaPool,
     ChannelClosed,
     ConversionError,
     Frame,
@@ -47,6 +49,7 @@ from .errors import (
 __all__ = [
     "Abandoned",
     "Barrier",
+    "BrokenLuaPool",
     "Channel",
     "ChannelClosed",
     "ChannelStatistics",
@@ -59,10 +62,12 @@ __all__ = [
     "LuaError",
     "LuaFunction",
     "LuaMemoryError",
+    "LuaPool",
     "LuaState",
     "LuaSyntaxError",
     "LuaTimeout",
     "OSThread",
+    "PoolStatistics",
     "Semaphore",
     "SharedBuffer",
     "SharedTable",

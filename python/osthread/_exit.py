@@ -1,7 +1,7 @@
 """The program's end is a block's end.
 
-After a normal end or ``sys.exit`` each thread's ``on_exit`` applies; after an uncaught exception every thread is
-terminated, as detached ones always are.
+After a normal end or ``sys.exit`` each thread's ``on_exit`` applies, and what pools were given is done; after an
+uncaught exception every thread and pool is terminated, as detached threads always are.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from . import _core
+from ._pool import _pools
 from ._thread import OSThread, _callbacks_at_work, _threads, enumerate
 
 __all__: list[str] = []
@@ -50,16 +51,25 @@ def _end_threads() -> None:
             # First those that Python has started: with them those end that their code owns.
             _join_all(lambda thread: not thread._adopted)
             _finish_callbacks()
+            for pool in list(_pools):
+                pool.shutdown()
             _terminate_all([thread for thread in enumerate() if not thread._adopted])
             _join_all(lambda _: True)
             _finish_callbacks()
+        _terminate_pools()
         _terminate_all(enumerate())
         _discard_suspended()
     except KeyboardInterrupt:
         _interrupted = True
+        _terminate_pools()
         _terminate_all(enumerate(), hurry=True)
         _discard_suspended()
         raise
+
+
+def _terminate_pools() -> None:
+    for pool in list(_pools):
+        pool.terminate()
 
 
 def _is_joined(thread: OSThread) -> bool:

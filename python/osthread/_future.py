@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .errors import Stopped
 
-__all__ = ["AwaitedFuture", "CancelledStopped", "ThreadFuture", "WaitTimeoutError"]
+__all__ = ["AwaitedFuture", "CancelledStopped", "ThreadFuture", "WaitTimeoutError", "as_future_s"]
 
 if concurrent.futures.TimeoutError is TimeoutError:  # Python 3.11 and later
     WaitTimeoutError: type[TimeoutError] = TimeoutError
@@ -22,6 +22,17 @@ else:
 
 class CancelledStopped(Stopped, concurrent.futures.CancelledError):
     """The thread ended because its future was cancelled."""
+
+
+def as_future_s(error: BaseException, cancelled_by: tuple[type[Stopped], ...]) -> BaseException:
+    """The error of ended code as its future has it; ``cancelled_by``: the errors that mean that it was cancelled."""
+    if isinstance(error, Stopped) and type(error) in cancelled_by:
+        return CancelledStopped(error.message, stage=error.stage, thread=error.thread, frames=error.frames)
+    if isinstance(error, StopIteration):  # which would end whoever awaits it
+        replaced = RuntimeError("StopIteration can't be raised into a Future")
+        replaced.__cause__ = error
+        return replaced
+    return error
 
 
 class Owner(Protocol):
@@ -70,15 +81,7 @@ class ThreadFuture(concurrent.futures.Future[Any]):
 
     def as_future_s(self, error: BaseException) -> BaseException:
         """The error as this future has it."""
-        if self._asked and type(error) is Stopped:
-            return CancelledStopped(
-                error.message, stage=error.stage, thread=error.thread, frames=error.frames
-            )
-        if isinstance(error, StopIteration):  # which would end whoever awaits it
-            replaced = RuntimeError("StopIteration can't be raised into a Future")
-            replaced.__cause__ = error
-            return replaced
-        return error
+        return as_future_s(error, (Stopped,) if self._asked else ())
 
     def renew_lock(self) -> None:
         """In a fork's child: a thread of the parent's may hold the old one."""

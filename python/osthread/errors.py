@@ -9,6 +9,7 @@
      +- Stopped                      .stage: request_stop() or interrupt() ended it
          +- Killed                   kill() ended it
          +- Abandoned                it sits in foreign code that does not return
+    BrokenLuaPool(BrokenExecutor)    a pool whose setup has failed
     ConversionError(TypeError)       .path
      +- ConversionOverflowError(OverflowError)
     ThreadAbandonedWarning(RuntimeWarning)
@@ -19,11 +20,14 @@ A wait in vain is Python's own :class:`TimeoutError`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
+from concurrent.futures import CancelledError as CancelledError  # the core raises it
 from threading import BrokenBarrierError as BrokenBarrierError  # the core raises it
 from typing import Any, Literal, NamedTuple
 
 __all__ = [
     "Abandoned",
+    "BrokenLuaPool",
     "ConversionError",
     "ConversionOverflowError",
     "Frame",
@@ -166,6 +170,10 @@ class ChannelClosed(Exception):
 
     sent: int = 0
     """Of ``send_many``: how many values had been sent."""
+
+
+class BrokenLuaPool(BrokenExecutor):
+    """The ``setup`` of a LuaPool has failed (its ``__cause__``), so nothing can run in it."""
 
 
 class WouldBlock(Exception):

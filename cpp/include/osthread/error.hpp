@@ -9,12 +9,15 @@
 //        +- Abandoned       it sits in foreign code that does not return
 //   ConversionError         a value that can't cross, and its place
 //   WaitTimeout             a wait in vain
+//   TaskCancelled           a pool's task, before it began
+//   BrokenPool              a pool whose setup has failed
 //   ChannelClosed           nothing can be sent any more, or nothing is left to receive
 //
 // Thread safety: errors are values; a const one may be read from any thread.
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -142,6 +145,24 @@ class OSTHREAD_EXPORT WaitTimeout : public std::runtime_error {
   using std::runtime_error::runtime_error;
   ~WaitTimeout() override;
   WaitTimeout(const WaitTimeout&);
+};
+
+class OSTHREAD_EXPORT TaskCancelled : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  ~TaskCancelled() override;
+  TaskCancelled(const TaskCancelled&);
+};
+
+class OSTHREAD_EXPORT BrokenPool : public std::runtime_error {
+ public:
+  BrokenPool(const std::string& text, std::exception_ptr cause);
+  ~BrokenPool() override;
+  BrokenPool(const BrokenPool&);
+  const std::exception_ptr& cause() const noexcept { return cause_; }  // what setup raised
+
+ private:
+  std::exception_ptr cause_;
 };
 
 class OSTHREAD_EXPORT ChannelClosed : public std::runtime_error {

@@ -1,0 +1,338 @@
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+
+#include "bindings.hpp"
+#include "host_pool.hpp"
+#include "python_errors.hpp"
+#include "python_function.hpp"
+#include "python_shared.hpp"
+#include "python_types.hpp"
+#include "python_wait.hpp"
+
+namespace osthread::python {
+namespace {
+
+using host::Job;
+using host::Pool;
+
+// How many results of a map are made Python objects at a time.
+constexpr std::size_t kMostAtOnce = 1024;
+
+py::object error_of(const PoolJob& job, std::size_t item, const Encoding& encoding) {
+  const std::exception_ptr error = host::error(job, item);
+  return error ? exception_object(error, host::error_frames(job, item), encoding) : py::none();
+}
+
+py::object result_of(PoolJob& job, std::size_t item, const Encoding& encoding) {
+  py::object result = unpack(to_tuple(host::results(job, item), encoding));
+  host::forget(job, item);
+  return result;
+}
+
+// The ended tasks of a pool whose futures have not been told. Workers put them here, and never wait for the
+// GIL: whoever waits for one of them tells its future, else a thread of its own does.
+//
+// Invariant: a future is told by the one that takes its task out of here, once.
+class Results : public std::enable_shared_from_this<Results> {
+ public:
+  explicit Results(Encoding encoding) : encoding_(std::move(encoding)) {}
+
+  void put(Job job, std::shared_ptr<Reference> future) {
+    const std::lock_guard lock(mutex_);
+    ended_.push_back({std::move(job), std::move(future)});
+  }
+
+  // Tells the futures of all that are here. With the GIL held, which telling may let go: one at a time, as a
+  // callback of one may wait for the next.
+  void settle() {
+    for (;;) {
+      Ended ended;
+      {
+        const std::lock_guard lock(mutex_);
+        if (ended_.empty()) return;
+        ended = std::move(ended_.front());
+        ended_.pop_front();
+      }
+      tell(*ended.job, py::reinterpret_borrow<py::object>(ended.future->get()));
+    }
+  }
+
+  void ring() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    try {
+      if (!bell_)
+        bell_ = std::make_unique<host::Bell>("LuaPool-results",
+                                             [weak = weak_from_this()] { return answer(weak); });
+    } catch (const std::bad_alloc&) {
+      return;  // whoever waits for a result has it all the same
+    }
+    bell_->ring();
+  }
+
+  // Nothing is to come any more.
+  void hang_up() noexcept {
+    std::unique_ptr<host::Bell> bell;  // dropped after the lock
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    bell.swap(bell_);
+  }
+
+  const Encoding& encoding() const noexcept { return encoding_; }
+
+ private:
+  struct Ended {
+    Job job;
+    std::shared_ptr<Reference> future;
+  };
+
+  static bool answer(const std::weak_ptr<Results>& weak) {
+    const std::shared_ptr<Results> results = weak.lock();
+    if (!results || ending()) return false;
+    {
+      const std::lock_guard lock(results->mutex_);
+      if (results->ended_.empty()) return !results->over_;
+    }
+    try {
+      const GilHold gil;
+      results->settle();
+    } catch (const InterpreterEnding&) {
+      return false;
+    }
+    return true;
+  }
+
+  void tell(PoolJob& job, const py::object& future) {
+    try {
+      if (host::status(job, 0) == TaskStatus::cancelled) {
+        future.attr("_end_cancelled")();
+        return;
+      }
+      py::object error = error_of(job, 0, encoding_);
+      py::object result = py::none();
+      if (error.is_none()) {
+        try {
+          result = result_of(job, 0, encoding_);
+        } catch (const std::exception&) {  // it has no form in Python
+          error = exception_object_of_current();
+        }
+      }
+      if (error.is_none())
+        future.attr("set_result")(result);
+      else
+        future.attr("_end_with")(error);
+    } catch (py::error_already_set& error) {
+      error.discard_as_unraisable("the result of a LuaPool's task");
+    }
+  }
+
+  py::object exception_object_of_current() const {
+    try {
+      throw;
+    } catch (py::error_already_set& error) {
+      return error.value();
+    } catch (const std::exception&) {
+      return exception_object(std::current_exception(), {}, encoding_);
+    }
+  }
+
+  const Encoding encoding_;
+  std::mutex mutex_;
+  std::deque<Ended> ended_;
+  std::unique_ptr<host::Bell> bell_;
+  bool over_ = false;
+};
+
+// Between a task and its future, which it keeps until the task has ended.
+class Observer final : public host::TaskObserver {
+ public:
+  Observer(std::shared_ptr<Results> results, py::object future)
+      : results_(std::move(results)), future_(std::make_shared<Reference>(std::move(future))) {}
+  void done(const Job& job) noexcept override { results_->put(job, std::move(future_)); }
+  void unawaited() noexcept override { results_->ring(); }
+
+ private:
+  const std::shared_ptr<Results> results_;
+  std::shared_ptr<Reference> future_;
+};
+
+struct PyPool {
+  const Pool pool;
+  const std::shared_ptr<Results> results;
+
+  PyPool(Pool p, Encoding encoding)
+      : pool(std::move(p)), results(std::make_shared<Results>(std::move(encoding))) {}
+  PyPool(const PyPool&) = delete;
+  PyPool& operator=(const PyPool&) = delete;
+  ~PyPool() { host::close(*pool, false); }
+};
+
+struct PyTask {
+  Pool pool;
+  Job job;
+  std::shared_ptr<Results> results;
+};
+
+PoolOptions pool_options(const py::dict& options, std::size_t max_workers, std::string setup,
+                         std::size_t tasks_per_state, const Encoding& encoding) {
+  return {.max_workers = max_workers,
+          .setup = std::move(setup),
+          .tasks_per_state = tasks_per_state,
+          .threads = thread_options(options, encoding)};
+}
+
+std::unique_ptr<PyPool> make(const py::dict& options, std::size_t max_workers, const py::bytes& setup,
+                             std::size_t tasks_per_state) {
+  Encoding encoding = encoding_of(options);
+  PoolOptions target = pool_options(options, max_workers, std::string(setup), tasks_per_state, encoding);
+  Pool pool;
+  {
+    const GilRelease release;
+    pool = host::make_pool(std::move(target));
+  }
+  return std::make_unique<PyPool>(std::move(pool), std::move(encoding));
+}
+
+Code code_of(const py::object& code, const std::string& chunk_name) {
+  if (py::isinstance<FunctionValue>(code)) return Code(code.cast<const FunctionValue&>().value);
+  return Code(std::string(py::reinterpret_borrow<py::bytes>(code)), chunk_name);
+}
+
+std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const std::string& chunk_name,
+                               const py::tuple& args, const py::object& future) {
+  const Encoding& encoding = pool->results->encoding();
+  Values values = to_values(args, "args", encoding);
+  Job job = host::submit(*pool->pool, code_of(code, chunk_name), std::move(values), 1, 1,
+                         std::make_unique<Observer>(pool->results, future));
+  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results});
+}
+
+// `lists`: the argument lists, as tuples; or the arguments themselves, if each is alone in its list.
+std::unique_ptr<PyTask> map(Self<PyPool> pool, const py::object& code, const std::string& chunk_name,
+                            const py::list& lists, bool alone, std::size_t chunk) {
+  const Encoding& encoding = pool->results->encoding();
+  const std::size_t count = lists.size();
+  Values values;
+  if (alone) values.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const py::handle list = PyList_GET_ITEM(lists.ptr(), static_cast<Py_ssize_t>(i));
+    if (alone) {
+      values.push_back(to_value(list, "args[1]", encoding));
+      continue;
+    }
+    Values one = to_values(py::reinterpret_borrow<py::tuple>(list), "args", encoding);
+    if (values.empty()) values.reserve(count * one.size());
+    std::move(one.begin(), one.end(), std::back_inserter(values));
+  }
+  Job job = host::submit(*pool->pool, code_of(code, chunk_name), std::move(values), count, chunk, nullptr);
+  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results});
+}
+
+std::unique_ptr<PyTask> map_array(Self<PyPool> pool, const py::object& code, const std::string& chunk_name,
+                                  const py::tuple& arrays, const py::object& out, const py::tuple& args,
+                                  std::size_t chunk,
+                                  std::optional<std::pair<std::size_t, std::size_t>> rows) {
+  std::vector<SharedBuffer> buffers;
+  for (const py::handle array : arrays) buffers.push_back(shared_to_value(array).as<SharedBuffer>());
+  MapArrayOptions options{
+      .out = {}, .args = to_values(args, "args", pool->results->encoding()), .chunk = chunk, .rows = rows};
+  if (!out.is_none()) options.out = shared_to_value(out).as<SharedBuffer>();
+  const Code kernel = code_of(code, chunk_name);
+  const GilRelease release;
+  Job job = host::submit_over(*pool->pool, kernel, buffers, std::move(options));
+  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results});
+}
+
+bool wait(Self<PyTask> task, const py::object& timeout) {
+  const auto deadline = deadline_of(timeout);
+  const auto over = [&] { return host::wait(*task->pool, *task->job, deadline); };
+  try {
+    // Looked at once more when time is up: of an end while this waited nobody else was told.
+    const bool ended = host::done(*task->job) || wait_for(over) || host::done(*task->job);
+    if (ended) {
+      drop_dead_references();  // what the task was lent has died on a worker's thread
+      task->results->settle();
+    }
+    return ended;
+  } catch (py::error_already_set&) {
+    if (host::done(*task->job)) task->results->ring();
+    throw;
+  }
+}
+
+// The results of items from `first` on that are there, at least one, unless the time runs out: then none. Of
+// one that failed: raises that.
+py::list take(Self<PyTask> task, std::size_t first, const py::object& timeout) {
+  PoolJob& job = *task->job;
+  const auto deadline = deadline_of(timeout);
+  py::list results;
+  if (!host::settled(job, first) && !wait_for([&] { return host::wait(*task->pool, job, first, deadline); }))
+    return results;
+  const std::size_t end = std::min(host::count(job), first + kMostAtOnce);
+  for (std::size_t item = first; item < end && host::settled(job, item); ++item) {
+    if (host::status(job, item) != TaskStatus::finished) {
+      if (item > first) break;  // its turn comes
+      raise(host::error(job, item), host::error_frames(job, item), task->results->encoding());
+    }
+    results.append(result_of(job, item, task->results->encoding()));
+  }
+  return results;
+}
+
+}  // namespace
+
+void bind_pool(py::module_& module) {
+  const auto release = py::call_guard<GilRelease>();
+  py::class_<PyTask>(module, "PoolTask", "What a pool was given to do.")
+      .def("_wait", &wait, py::arg("timeout"))
+      .def("_take", &take, py::arg("first"), py::arg("timeout"))
+      .def(
+          "_cancel", [](Self<PyTask> task) { return host::cancel(*task->pool, task->job); }, release)
+      .def("_count", [](Self<PyTask> task) { return host::count(*task->job); })
+      .def("_done", [](Self<PyTask> task) { return host::done(*task->job); })
+      .def("_status", [](Self<PyTask> task) { return to_string(host::status(*task->job, 0)); });
+  py::class_<PyPool>(module, "Pool", "Workers with a Lua state each; osthread.LuaPool is its public face.",
+                     py::dynamic_attr())
+      .def(py::init(&make), py::arg("options"), py::arg("max_workers"), py::arg("setup"),
+           py::arg("tasks_per_state"))
+      .def("_submit", &submit, py::arg("code"), py::arg("chunk_name"), py::arg("args"), py::arg("future"))
+      .def("_map", &map, py::arg("code"), py::arg("chunk_name"), py::arg("lists"), py::arg("alone"),
+           py::arg("chunk"))
+      .def("_map_array", &map_array, py::arg("code"), py::arg("chunk_name"), py::arg("arrays"),
+           py::arg("out"), py::arg("args"), py::arg("chunk"), py::arg("rows"))
+      .def(
+          "_close", [](Self<PyPool> pool, bool cancel) { host::close(*pool->pool, cancel); },
+          py::arg("cancel"), release)
+      .def(
+          "_stop_all", [](Self<PyPool> pool) { host::stop_all(*pool->pool); }, release)
+      .def(
+          "_wait",
+          [](Self<PyPool> pool, const py::object& timeout) {
+            const auto deadline = deadline_of(timeout);
+            return wait_for([&] { return host::wait(*pool->pool, deadline); });
+          },
+          py::arg("timeout"))
+      .def("_seconds_to_stop",
+           [](Self<PyPool> pool) {
+             return std::chrono::duration<double>(host::stopped_by(*pool->pool) - Clock::now()).count();
+           })
+      .def(
+          "_abandon", [](Self<PyPool> pool) { return host::abandon(*pool->pool); }, release)
+      .def("_settle", [](Self<PyPool> pool) { pool->results->settle(); })
+      .def("_hang_up", [](Self<PyPool> pool) { pool->results->hang_up(); })
+      .def("_statistics",
+           [](Self<PyPool> pool) {
+             const PoolStatistics now = host::statistics(*pool->pool);
+             using namespace py::literals;
+             return py::dict("max_workers"_a = now.max_workers, "workers"_a = now.workers,
+                             "idle"_a = now.idle, "queued"_a = now.queued, "running"_a = now.running,
+                             "finished"_a = now.finished, "failed"_a = now.failed,
+                             "cancelled"_a = now.cancelled, "states"_a = now.states);
+           })
+      .def("_name", [](Self<PyPool> pool) { return host::options(*pool->pool).threads.name; });
+}
+
+}  // namespace osthread::python

@@ -1,0 +1,69 @@
+#include "pool_arrays.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "pool_core.hpp"
+
+namespace osthread {
+namespace {
+
+// So that uneven slices balance; and few, as each call costs a fraction of a microsecond.
+constexpr std::size_t kSlicesOfWorker = 16;
+
+// Makes f(a1, ..., an, start, stop, ...) a function of start and stop; of none, when the arrays are to be
+// given back.
+constexpr const char* kBind = R"(local f, count, more = ...
+local given, list, unpack = { select(4, ...) }, {}, unpack
+for i = 1, count do list[i] = given[i].data or given[i] end
+for i = 1, more do list[count + 2 + i] = given[count + i] end
+return function(start, stop)
+  if not start then
+    for i = 1, count do given[i]:release() end
+    return
+  end
+  list[count + 1], list[count + 2] = start, stop
+  return f(unpack(list, 1, count + 2 + more))
+end)";
+
+void check(const SharedBuffer& array, const std::string& name, const SharedBuffer& first) {
+  if (array.shape().empty()) throw std::invalid_argument("map_array: " + name + " has no axis to be cut");
+  if (array.shape()[0] != first.shape()[0])
+    throw std::invalid_argument("map_array: " + name + " has " + std::to_string(array.shape()[0]) +
+                                " rows, the first array " + std::to_string(first.shape()[0]));
+}
+
+}  // namespace
+
+PoolJob::Work work_over(PoolCore& core, const Code& code, const std::vector<SharedBuffer>& arrays,
+                        MapArrayOptions options) {
+  std::vector<SharedBuffer> all = arrays;
+  if (options.out) all.push_back(*options.out);
+  if (all.empty()) throw std::invalid_argument("map_array: there is no array");
+  PoolJob::Work work{.function = core.function_of(code),
+                     .maker = core.function_of(Code(kBind, "=map_array")),
+                     .make_of = {all.size(), options.args.size()}};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    check(all[i], i == arrays.size() ? "out" : "array " + std::to_string(i + 1), all[0]);
+    work.make_of.emplace_back(all[i]);
+  }
+  work.make_of.insert(work.make_of.end(), options.args.begin(), options.args.end());
+  const std::size_t rows = all[0].shape()[0];
+  const auto [first, last] = options.rows.value_or(std::pair(std::size_t{0}, rows));
+  if (first > last || last > rows)
+    throw std::invalid_argument("map_array: there are no rows " + std::to_string(first) + " to " +
+                                std::to_string(last) + ", the arrays have " + std::to_string(rows));
+  const std::size_t slices = kSlicesOfWorker * core.max_workers();
+  const std::size_t step =
+      options.chunk != 0 ? options.chunk : std::max<std::size_t>(1, (last - first + slices - 1) / slices);
+  for (std::size_t start = first; start < last; start += step) {
+    work.arguments.emplace_back(start);
+    work.arguments.emplace_back(std::min(last, start + step));
+  }
+  work.count = work.arguments.size() / 2;
+  return work;
+}
+
+}  // namespace osthread

@@ -1,0 +1,390 @@
+"""A pool of Lua states on native threads, as an Executor."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import operator
+import os
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any
+
+from . import _core
+from ._future import CancelledStopped, WaitTimeoutError, as_future_s
+from ._options import ThreadOptions, check_thread, code_parts, prepare
+from ._progress import progress_bar
+from ._shared_buffer import SharedBuffer
+from .errors import Killed, Stopped, ThreadAbandonedWarning
+
+try:
+    from typing import Unpack
+except ImportError:  # Python 3.10: only type checkers ask
+    Unpack = tuple  # type: ignore[assignment]
+
+__all__ = ["LuaPool", "PoolStatistics", "begun", "results_of"]
+
+_OF_ONE_THREAD = ("suspended", "on_exit", "chunk_name", "closes", "notify")
+
+# Those that may have something to do at the program's end.
+_pools: weakref.WeakSet[LuaPool] = weakref.WeakSet()
+
+
+@dataclass(frozen=True)
+class PoolStatistics:
+    """How a pool is doing, at one moment. Of a map each item counts as a task."""
+
+    max_workers: int
+    """How many threads there may be."""
+    workers: int
+    """How many there are."""
+    idle: int
+    """Of them, those that have nothing to do."""
+    queued: int
+    """Tasks that nobody has begun."""
+    running: int
+    """Tasks that run now."""
+    finished: int
+    """Tasks that came to their end."""
+    failed: int
+    """Tasks that ended by an error, or were stopped."""
+    cancelled: int
+    """Tasks that were cancelled before they began."""
+    states: int
+    """How many states have been made."""
+
+
+class _PoolFuture(concurrent.futures.Future[Any]):
+    """A Future of a task. Its ``cancel()`` stops running code too.
+
+    A task that was stopped so raises an error that is both a Stopped and a CancelledError.
+    """
+
+    _task: _core.PoolTask
+    _asked = False
+
+    def cancel(self) -> bool:
+        if self.done():
+            return False
+        self._asked = True
+        asked = self._task._cancel()
+        self._task._wait(0)  # one that had not begun has ended by that
+        return asked
+
+    def cancelled(self) -> bool:
+        return self.done() and (super().cancelled() or isinstance(super().exception(), CancelledStopped))
+
+    def running(self) -> bool:
+        return not self.done() and self._task._status() == "running"
+
+    def done(self) -> bool:
+        if not super().done() and self._task._done():
+            self._task._wait(0)
+        return super().done()
+
+    def result(self, timeout: float | None = None) -> Any:
+        return super().result(None if self._wait(timeout) else 0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        return super().exception(None if self._wait(timeout) else 0)
+
+    def _wait(self, timeout: float | None) -> bool:
+        # In the core, where a result is seen at once; who waits for several does so at the condition.
+        return super().done() or self._task._wait(timeout)
+
+    # --- What the core calls; beside set_result() ---
+
+    def _end_with(self, error: BaseException) -> None:
+        self.set_exception(as_future_s(error, (Stopped, Killed) if self._asked else ()))
+
+    def _end_cancelled(self) -> None:
+        super().cancel()
+        self.set_running_or_notify_cancel()
+
+
+class LuaPool(_core.Pool, concurrent.futures.Executor):
+    """Lua on all cores: a :class:`concurrent.futures.Executor` whose workers are native threads with a state each.
+
+    ``max_workers``: how many; as many as there are CPUs for this process. ``setup``: Lua code that runs once in each
+    state. Tasks share the globals, loaded modules and upvalues of the state they run in; after ``tasks_per_state`` of
+    them it is replaced by a new one (1: for code that does not trust its neighbours). The options are those of
+    :class:`OSThread`, but for what one thread alone can have; ``time_limit`` is for each task, and ``name`` what the
+    names of the threads begin with. A task that breaks its limits fails alone.
+
+    Functions are code as OSThread takes it, each made once in each state. What is submitted is done in order, by
+    whichever worker is free. Leaving the ``with`` block waits for all of it; leaving it by an exception cancels what is
+    queued and ends what runs. Every method may be called from any thread.
+
+    >>> with osthread.LuaPool() as pool:
+    ...     future = pool.submit("function(a, b) return a + b end", 1, 2)
+    ...     squares = list(pool.map("function(x) return x * x end", range(5)))
+    >>> future.result(), squares
+    (3, [0, 1, 4, 9, 16])
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        *,
+        setup: str | bytes | os.PathLike[str] = "",
+        tasks_per_state: int | None = None,
+        **options: Unpack[ThreadOptions],
+    ) -> None:
+        for name in _OF_ONE_THREAD:
+            if name in options:
+                raise TypeError(f"{name} is an option of a single OSThread, not of a LuaPool")
+        checked = check_thread(options)
+        source, _ = code_parts(setup, None)
+        if not isinstance(source, bytes):
+            raise TypeError("setup must be Lua source, not a LuaFunction")
+        workers = _cpus() if max_workers is None else _positive(max_workers, "max_workers")
+        per_state = 0 if tasks_per_state is None else _positive(tasks_per_state, "tasks_per_state")
+        super().__init__(prepare(checked), workers, source, per_state)
+        self._shut = False
+        _pools.add(self)
+
+    # --- Giving it work -------------------------------------------------------------------------------
+
+    def submit(self, f: Any, /, *args: Any) -> concurrent.futures.Future[Any]:  # type: ignore[override]
+        """Has a worker call ``f(*args)``: the future of its result.
+
+        ``f``: Lua source, a path or a :class:`LuaFunction`. The future's ``cancel()`` stops code that runs, too.
+        ``RuntimeError`` after ``shutdown()``.
+        """
+        source, name = code_parts(f, None)
+        future = _PoolFuture()
+        future._task = self._submit(source, name, args, future)
+        return future
+
+    def map(
+        self,
+        f: Any,
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+        progress: bool = False,
+    ) -> Iterator[Any]:
+        """As ``map(f, *iterables)``, on all workers: yields the results in order, as they come.
+
+        The iterables are read at once; with ``buffersize`` only so far ahead of what has been yielded. Workers take
+        ``chunksize`` items at a time: one by one uneven items balance best, and more spare little but with many cores.
+        ``TimeoutError`` if a result is not there ``timeout`` seconds after the call. An item's error is raised in its
+        turn, and ends the iteration; what has not begun then is cancelled, as when the iterator is dropped.
+        ``progress``: shows a tqdm bar.
+        """
+        end = None if timeout is None else _core.seconds_of(timeout)
+        deadline = None if end is None else time.monotonic() + end
+        chunk = _positive(chunksize, "chunksize")
+        if buffersize is not None:
+            ahead = _positive(buffersize, "buffersize")
+            return progress_bar(
+                self._map_ahead(f, zip(*iterables, strict=False), ahead, deadline), progress, None
+            )
+        alone = len(iterables) == 1
+        lists = list(iterables[0]) if alone else list(zip(*iterables, strict=False))
+        task = self._begin_map(f, lists, alone=alone, chunksize=chunk)
+        return progress_bar(results_of(task, deadline), progress, len(lists))
+
+    def _begin_map(
+        self, f: Any, lists: list[Any], *, alone: bool = False, chunksize: int = 1
+    ) -> _core.PoolTask:
+        """``lists``: tuples of arguments; ``alone``: the only arguments themselves."""
+        source, name = code_parts(f, None)
+        return self._map(source, name, lists, alone, chunksize)
+
+    def _map_ahead(
+        self, f: Any, lists: Iterator[tuple[Any, ...]], ahead: int, deadline: float | None
+    ) -> Iterator[Any]:
+        futures = deque(self.submit(f, *args) for args in islice(lists, ahead))
+
+        def results() -> Iterator[Any]:
+            try:
+                yield
+                while futures:
+                    result = futures.popleft().result(_left(deadline))
+                    for args in islice(lists, 1):
+                        futures.append(self.submit(f, *args))
+                    yield result
+            finally:
+                for future in futures:
+                    future.cancel()
+
+        return begun(results())
+
+    def map_array(
+        self,
+        f: Any,
+        /,
+        *arrays: Any,
+        out: Any = None,
+        args: tuple[Any, ...] = (),
+        chunksize: int | None = None,
+        progress: bool = False,
+    ) -> Any:
+        """Calls ``f(a1, ..., an[, out], start, stop, *args)`` on all workers, for slices of the arrays' first axis.
+
+        The arrays are what :class:`SharedBuffer` takes, all with the same length of their first axis. The kernel gets
+        each whole, as a typed FFI pointer to its first element: ``a[i]``, counted from 0 over all dimensions; ``start``
+        and ``stop`` count rows, ``stop`` excluded. **A wild index crashes the process**, so this is for code that you
+        trust; in states without the library ``ffi`` (``libraries="safe"``) kernels get checked SharedBuffers.
+
+        Waits, and returns ``out`` if it is given, else the list of what the calls returned, in order. ``chunksize``:
+        rows for each call; 16 calls for each worker. An error of a call is raised; the others are stopped.
+
+        >>> x = np.arange(4.0)
+        >>> pool.map_array("function(x, i, j, k) for i = i, j - 1 do x[i] = k * x[i] end end", x, out=x, args=(10,))
+        """
+        with self._lend(f, arrays, out, args, chunksize=chunksize) as task:
+            results = list(progress_bar(results_of(task), progress, task._count()))
+        return results if out is None else out
+
+    @contextmanager
+    def _lend(
+        self,
+        f: Any,
+        arrays: Iterable[Any],
+        out: Any,
+        args: tuple[Any, ...],
+        *,
+        chunksize: int | None = None,
+        rows: tuple[int, int] | None = None,
+    ) -> Iterator[_core.PoolTask]:
+        """A kernel's work at some rows of the arrays; when the block is left nobody has them any more."""
+        if not isinstance(args, tuple):
+            raise TypeError(f"args must be a tuple, not {type(args).__name__}")
+        source, name = code_parts(f, None)
+        chunk = 0 if chunksize is None else _positive(chunksize, "chunksize")
+        with ExitStack() as lent:
+            buffers = tuple(_buffer(array, lent) for array in arrays)
+            target = None if out is None else _buffer(out, lent)
+            if target is not None and target.readonly:
+                raise ValueError("map_array: out is read-only")
+            task = self._map_array(source, name, buffers, target, args, chunk, rows)
+            try:
+                yield task
+            finally:
+                task._cancel()
+                task._wait(None)
+
+    # --- Ending it ------------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more tasks, cancels those that nobody has begun if asked to, and waits for the others."""
+        self._shut = True
+        self._close(cancel_futures)
+        if cancel_futures:
+            self._settle()
+        if wait:
+            self._wait(None)
+            self._finish()
+
+    def terminate(self) -> None:
+        """Takes no more tasks, cancels those that nobody has begun, ends those that run, and waits.
+
+        They are interrupted, and killed if they do not answer within the grace time. One that sits in a Python callable
+        or in C code that does not return is given up (:class:`Abandoned`), with a :class:`ThreadAbandonedWarning`.
+        """
+        self._shut = True
+        for _ in range(2):  # again for finalizers, which begin to run when the tasks have ended
+            self._stop_all()
+            self._settle()
+            if self._wait(self._seconds_to_stop()):
+                break
+        if lost := self._abandon():
+            warnings.warn(
+                f"{lost} worker(s) of {self!r} did not end when it was terminated: they are in Python callables "
+                "or in C code that does not return",
+                ThreadAbandonedWarning,
+                stacklevel=2,
+            )
+        self._finish()
+
+    def _finish(self) -> None:
+        """Tells the futures that have not been told; nothing is to come any more."""
+        self._settle()
+        self._hang_up()
+        _pools.discard(self)
+
+    def __enter__(self) -> LuaPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.shutdown()
+        else:
+            self.terminate()
+
+    def statistics(self) -> PoolStatistics:
+        """What its workers and tasks do now, and have done."""
+        return PoolStatistics(**self._statistics())
+
+    def __repr__(self) -> str:
+        now = self._statistics()
+        return (
+            f"<LuaPool {self._name()!r}{', shut down' if self._shut else ''}: {now['workers']} of {now['max_workers']} "
+            f"workers, {now['queued']} tasks queued>"
+        )
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a LuaPool can't be pickled or copied: it has running threads")
+
+
+def results_of(task: _core.PoolTask, deadline: float | None = None) -> Iterator[Any]:
+    """The results of a task's items in order, as they come; if they are not all wanted the rest is cancelled."""
+
+    def results() -> Iterator[Any]:
+        at, count = 0, task._count()
+        try:
+            yield
+            while at < count:
+                some = task._take(at, _left(deadline))
+                if not some:
+                    raise WaitTimeoutError(f"the result {at + 1} of {count} was not there in time")
+                at += len(some)
+                yield from some
+        finally:
+            if at < count:
+                task._cancel()
+
+    return begun(results())
+
+
+def begun(results: Iterator[Any]) -> Iterator[Any]:
+    """A generator past its first yield, so that what it does at its end is done even if nobody asks for a value."""
+    next(results)
+    return results
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+
+
+def _buffer(array: Any, lent: ExitStack) -> SharedBuffer:
+    return array if isinstance(array, SharedBuffer) else lent.enter_context(SharedBuffer(array))
+
+
+def _positive(number: Any, name: str) -> int:
+    if isinstance(number, bool) or not hasattr(number, "__index__"):
+        raise TypeError(f"{name} must be an int, not {type(number).__name__}")
+    whole = operator.index(number)
+    if whole < 1:
+        raise ValueError(f"{name} must be at least 1, not {whole}")
+    return whole
+
+
+def _cpus() -> int:
+    if hasattr(os, "process_cpu_count"):
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

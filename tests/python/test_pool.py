@@ -1,0 +1,903 @@
+"""LuaPool: an Executor whose workers are native threads with a Lua state each."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import itertools
+import os
+import pickle
+import random
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import osthread
+import pytest
+from osthread import (
+    BrokenLuaPool,
+    Channel,
+    ConversionError,
+    Killed,
+    LuaError,
+    LuaMemoryError,
+    LuaPool,
+    LuaSyntaxError,
+    LuaTimeout,
+    SharedBuffer,
+    Stopped,
+)
+from waiting import PATIENCE, wait_until
+
+FOREVER = "while true do end"
+STUBBORN = "while true do pcall(function() while true do end end) end"
+NEVER = "return ('a'):rep(200):find(('a*'):rep(16) .. 'b')"
+SQUARE = "function(x) return x * x end"
+
+
+@pytest.fixture
+def pool() -> Iterator[LuaPool]:
+    with LuaPool(2, grace=0.05) as pool:
+        yield pool
+
+
+def runs(pool: LuaPool, count: int = 1) -> None:
+    wait_until(lambda: pool.statistics().running == count)
+
+
+# --- submit ---------------------------------------------------------------------------------------
+
+
+def test_submit_takes_what_a_thread_takes(pool: LuaPool, tmp_path: Any) -> None:
+    path = tmp_path / "job.lua"
+    path.write_text("return ... * 2")
+    assert pool.submit("return ...", 1, "b").result() == (1, "b")
+    assert pool.submit(b"return 1").result() == 1
+    assert pool.submit("function(a, b) return a + b end", 1, 2).result() == 3
+    assert pool.submit(path, 4).result() == 8
+    assert pool.submit(osthread.compile("return ..."), 5).result() == 5
+    assert pool.submit(osthread.run("return math.floor"), 5.5).result() == 5
+    assert pool.submit("").result() is None
+
+
+def test_a_python_callable_is_a_type_error(pool: LuaPool) -> None:
+    with pytest.raises(TypeError, match="Lua source"):
+        pool.submit(abs, 1)
+    with pytest.raises(TypeError, match="Lua source"):
+        pool.map(abs, [1])
+
+
+def test_a_decorated_function_is_code(pool: LuaPool) -> None:
+    @osthread.lua
+    def add(a: float, b: float) -> float:
+        """return a + b"""
+
+    assert pool.submit(add, 1, 2).result() == 3
+
+
+def test_wrong_code_and_arguments_are_told_at_once(pool: LuaPool) -> None:
+    with pytest.raises(LuaSyntaxError):
+        pool.submit("x =")
+    with pytest.raises(ConversionError, match=r"args\[2\]"):
+        pool.submit("return ...", 1, object())
+    assert pool.submit("return 1").result() == 1
+    assert pool.statistics().finished == 1
+
+
+def test_an_error_comes_out_of_the_future_with_its_traceback(pool: LuaPool) -> None:
+    future = pool.submit("local function inner() error({code = 5}) end inner()")
+    with pytest.raises(LuaError) as raised:
+        future.result()
+    assert raised.value.value == {"code": 5}
+    assert "in function 'inner'" in raised.value.traceback
+    assert future.exception() is raised.value
+    assert not future.cancelled()
+
+
+def test_an_exception_of_a_python_callable_comes_out_as_itself(pool: LuaPool) -> None:
+    error = KeyError("mine")
+
+    def fail() -> None:
+        raise error
+
+    assert pool.submit("(...)()", fail).exception() is error
+    assert pool.submit("local ok, e = pcall(...) return ok", fail).result() is False
+
+
+def test_a_result_without_a_form_in_python_is_the_futures_error(pool: LuaPool) -> None:
+    assert isinstance(pool.submit("return coroutine.create(print)").exception(), ConversionError)
+    with LuaPool(1, encoding="ascii") as ascii_pool:
+        assert isinstance(ascii_pool.submit("return '\\255'").exception() or b"", (bytes, Exception))
+
+
+def test_os_exit_ends_the_task_with_its_value(pool: LuaPool) -> None:
+    assert pool.submit("os.exit(3)").result() == 3
+    assert pool.submit("return 1").result() == 1
+
+
+def test_callbacks_and_waiting_for_many(pool: LuaPool) -> None:
+    called = []
+    futures = [pool.submit(SQUARE, i) for i in range(200)]
+    for future in futures:
+        future.add_done_callback(called.append)
+    done, pending = concurrent.futures.wait(futures, PATIENCE)
+    assert not pending
+    assert done == set(futures)
+    wait_until(lambda: len(called) == 200)
+    assert sum(f.result() for f in concurrent.futures.as_completed(futures)) == sum(i * i for i in range(200))
+    late: list[Any] = []
+    futures[0].add_done_callback(late.append)
+    assert late == [futures[0]]
+
+
+def test_a_callback_may_wait_for_the_next_task(pool: LuaPool) -> None:
+    gate = threading.Event()
+    first = pool.submit("(...)()", lambda: gate.wait(PATIENCE))
+    second = pool.submit("(...)()", lambda: gate.wait(PATIENCE))
+    results: list[Any] = []
+    first.add_done_callback(lambda _: results.append(second.result(PATIENCE)))
+    gate.set()
+    wait_until(lambda: results == [None])
+
+
+def test_result_waits_no_longer_than_it_is_told(pool: LuaPool) -> None:
+    future = pool.submit(FOREVER)
+    with pytest.raises(concurrent.futures.TimeoutError):
+        future.result(0.01)
+    with pytest.raises(concurrent.futures.TimeoutError):
+        future.exception(0)
+    assert future.running()
+    assert not future.done()
+    assert future.cancel()
+
+
+def test_threads_share_the_pool_and_its_futures(pool: LuaPool) -> None:
+    results: list[Any] = []
+
+    def work(i: int) -> None:
+        futures = [pool.submit("function(a, b) return a * 1000 + b end", i, j) for j in range(100)]
+        results.extend(future.result(PATIENCE) for future in futures)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [i * 1000 + j for i in range(4) for j in range(100)]
+
+
+def test_several_threads_wait_for_one_result(pool: LuaPool) -> None:
+    go = threading.Event()
+    future = pool.submit("(...)() return 7", lambda: go.wait(PATIENCE))
+    results: list[Any] = []
+    threads = [threading.Thread(target=lambda: results.append(future.result(PATIENCE))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert results == [7] * 4
+
+
+# --- States ---------------------------------------------------------------------------------------
+
+
+def test_tasks_of_a_worker_share_its_state() -> None:
+    with LuaPool(1, setup="n = 0") as pool:
+        assert [pool.submit("n = n + 1 return n").result() for _ in range(3)] == [1, 2, 3]
+        assert pool.statistics().states == 1
+
+
+def test_upvalues_stay_in_the_state() -> None:
+    counter = osthread.run("local n = 0 return function() n = n + 1 return n end")
+    with LuaPool(1) as pool:
+        assert [pool.submit(counter).result() for _ in range(3)] == [1, 2, 3]
+
+
+def test_setup_runs_once_in_each_state() -> None:
+    calls: list[int] = []
+    with LuaPool(2, setup="note()", globals={"note": lambda: calls.append(1)}) as pool:
+        both = threading.Barrier(2)
+        for future in [pool.submit("(...)()", lambda: both.wait(PATIENCE)) for _ in range(2)]:
+            assert future.exception(PATIENCE) is None or isinstance(future.exception(), ConversionError)
+        assert len(calls) == 2
+        list(pool.map(SQUARE, range(100)))
+        assert len(calls) == 2
+
+
+def test_tasks_per_state_bounds_what_tasks_share() -> None:
+    with LuaPool(1, tasks_per_state=1) as pool:
+        assert [pool.submit("n = (n or 0) + 1 return n").result() for _ in range(5)] == [1] * 5
+        assert list(pool.map("function() n = (n or 0) + 1 return n end", range(5))) == [1] * 5
+    with LuaPool(1, tasks_per_state=2) as pool:
+        assert list(pool.map("function() n = (n or 0) + 1 return n end", range(6))) == [1, 2] * 3
+        assert pool.statistics().states == 3
+
+
+def test_modules_and_options_are_those_of_states() -> None:
+    lines: list[str] = []
+    modules = {"greet": "return {hello = function(name) return 'hello ' .. name end}"}
+    with LuaPool(1, modules=modules, stdout=lines.append, globals={"who": "you"}, name="greeter") as pool:
+        assert pool.submit("return require 'greet'.hello(who)").result() == "hello you"
+        pool.submit("print('printed')").result()
+        assert "greeter" in repr(pool)
+    assert "".join(lines) == "printed\n"
+
+
+def test_a_thousand_functions_are_all_right() -> None:
+    with LuaPool(1) as pool:
+        futures = [pool.submit(f"return {i}, ...", i) for i in range(1000)]
+        assert [future.result() for future in futures] == [(i, i) for i in range(1000)]
+        assert pool.submit("return 5, ...", 5).result() == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("setup", "cause"),
+    [("error('no luck')", LuaError), ("local t = {} while true do t[#t + 1] = {} end", LuaMemoryError)],
+)
+def test_a_setup_that_fails_breaks_the_pool(setup: str, cause: type[LuaError]) -> None:
+    with LuaPool(2, setup=setup, memory_limit=1 << 20) as pool:
+        futures = [pool.submit("return 1") for _ in range(1)]
+        for future in futures:
+            error = future.exception(PATIENCE)
+            assert isinstance(error, BrokenLuaPool)
+            assert isinstance(error, concurrent.futures.BrokenExecutor)
+            assert type(error.__cause__) is cause
+        with pytest.raises(BrokenLuaPool):
+            pool.submit("return 1")
+        with pytest.raises(BrokenLuaPool):
+            pool.map(SQUARE, [1])
+
+
+def test_wrong_options_are_told_at_once() -> None:
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="max_workers"):
+            LuaPool(wrong)
+        with pytest.raises(ValueError, match="tasks_per_state"):
+            LuaPool(tasks_per_state=wrong)
+    with pytest.raises(TypeError, match="max_workers"):
+        LuaPool("2")  # type: ignore[arg-type]
+    with pytest.raises(LuaSyntaxError, match="setup"):
+        LuaPool(setup="x =")
+    with pytest.raises(TypeError, match="suspended"):
+        LuaPool(suspended=True)
+    with pytest.raises(TypeError, match="no option 'colour'"):
+        LuaPool(colour="red")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="libraries"):
+        LuaPool(libraries=["nothing"])
+    with pytest.raises(ValueError, match="memory_limit"):
+        LuaPool(memory_limit=1)
+
+
+# --- Limits, cancelling ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [FOREVER, STUBBORN, NEVER])
+def test_a_task_that_breaks_its_time_limit_fails_alone(code: str) -> None:
+    with LuaPool(2, time_limit=0.1, grace=0.02) as pool:
+        bad = [pool.submit(code) for _ in range(3)]
+        good = [pool.submit(SQUARE, i) for i in range(50)]
+        assert [future.result(PATIENCE) for future in good] == [i * i for i in range(50)]
+        assert [type(future.exception(PATIENCE)) for future in bad] == [LuaTimeout] * 3
+        assert pool.submit("return 1").result(PATIENCE) == 1
+
+
+def test_a_time_limit_is_for_each_item_of_a_map() -> None:
+    with LuaPool(1, time_limit=0.3) as pool:
+        f = "function(x) local osthread = require 'osthread' osthread.sleep(0.1) return x end"
+        assert list(pool.map(f, range(5))) == list(range(5))
+        assert list(pool.map(f, range(5), chunksize=5)) == list(range(5))
+
+
+def test_a_task_that_eats_memory_fails_alone() -> None:
+    with LuaPool(2, memory_limit=2 << 20) as pool:
+        bad = [pool.submit("local t = {} while true do t[#t + 1] = {} end") for _ in range(4)]
+        good = [pool.submit(SQUARE, i) for i in range(50)]
+        assert [future.result(PATIENCE) for future in good] == [i * i for i in range(50)]
+        assert [type(future.exception(PATIENCE)) for future in bad] == [LuaMemoryError] * 4
+
+
+@pytest.mark.parametrize("code", [FOREVER, STUBBORN, NEVER, "local c = ... c:receive()"])
+def test_cancel_stops_code_that_runs(pool: LuaPool, code: str) -> None:
+    future = pool.submit(code, Channel())
+    runs(pool)
+    assert future.cancel()
+    with pytest.raises(concurrent.futures.CancelledError) as raised:
+        future.result(PATIENCE)
+    assert isinstance(raised.value, Stopped)
+    assert future.cancelled()
+    assert future.done()
+    assert not future.running()
+    assert not future.cancel()
+    assert pool.submit("return 1").result(PATIENCE) == 1
+
+
+def test_cancel_takes_a_queued_task_away() -> None:
+    with LuaPool(1) as pool:
+        blocker = pool.submit(FOREVER)
+        runs(pool)
+        queued = [pool.submit(SQUARE, i) for i in range(10)]
+        called: list[Any] = []
+        queued[3].add_done_callback(called.append)
+        assert not queued[3].running()
+        assert queued[3].cancel()
+        assert queued[3].cancelled()
+        assert called == [queued[3]]
+        with pytest.raises(concurrent.futures.CancelledError):
+            queued[3].result()
+        assert not queued[3].cancel()
+        assert pool.statistics().cancelled == 1
+        assert concurrent.futures.wait([queued[3]], 0).done == {queued[3]}
+        assert blocker.cancel()
+        assert [f.result(PATIENCE) for f in queued if f is not queued[3]] == [
+            i * i for i in range(10) if i != 3
+        ]
+
+
+def test_code_that_catches_the_stop_and_returns_gives_its_result(pool: LuaPool) -> None:
+    future = pool.submit("pcall(function() while true do end end) return 'clean'")
+    runs(pool)
+    assert future.cancel()
+    assert future.result(PATIENCE) == "clean"
+    assert not future.cancelled()
+
+
+def test_a_cancel_hits_no_other_task() -> None:
+    spin = "function(n) local x = 0 for i = 1, n do x = x + i % 7 end return x end"
+    rng = random.Random(1)
+    with LuaPool(2, grace=0.05) as pool:
+        expected = pool.submit(spin, 20_000).result()
+        futures = [pool.submit(spin, 20_000) for _ in range(2000)]
+        chosen = set(rng.sample(range(2000), 600))
+        for i in chosen:
+            futures[i].cancel()
+        for i, future in enumerate(futures):
+            if i not in chosen or not future.cancelled():
+                assert future.result(PATIENCE) == expected
+        statistics = pool.statistics()
+        assert statistics.finished + statistics.failed + statistics.cancelled == 2001
+        assert statistics.queued == statistics.running == 0
+
+
+def test_a_lock_of_a_cancelled_task_passes_on() -> None:
+    lock = osthread.Lock()
+    with LuaPool(1) as pool:
+        future = pool.submit("(...):acquire() while true do end", lock)
+        wait_until(lambda: lock.locked())
+        future.cancel()
+        assert lock.acquire(timeout=PATIENCE)
+        assert lock.abandoned
+        lock.release()
+
+
+@pytest.mark.parametrize("stop", ["cancel", "terminate"])
+def test_threads_of_a_task_end_with_its_state(stop: str) -> None:
+    code = "local o = require 'osthread' t = o.OSThread({on_exit = 'terminate'}, 'while true do end') while true do end"
+    with LuaPool(1, grace=0.02) as pool:
+        future = pool.submit(code)
+        wait_until(lambda: len(osthread.enumerate()) == 1)
+        if stop == "cancel":
+            future.cancel()
+            assert isinstance(future.exception(PATIENCE), Stopped)
+            pool.submit("t:terminate() t = nil").result(PATIENCE)
+        else:
+            pool.terminate()
+        wait_until(lambda: not osthread.enumerate())
+
+
+# --- map ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunksize", [1, 3, 1000])
+def test_map_is_in_order(pool: LuaPool, chunksize: int) -> None:
+    assert list(pool.map(SQUARE, range(1000), chunksize=chunksize)) == [i * i for i in range(1000)]
+    pairs = pool.map("function(a, b) return a + b end", range(10), iter(range(100, 200)), chunksize=chunksize)
+    assert list(pairs) == [100 + 2 * i for i in range(10)]
+    assert list(pool.map("return ...", [(1, 2)], chunksize=chunksize)) == [[1, 2]]
+    assert list(pool.map("return ...", ["a", None, True, {"k": [1]}])) == ["a", None, True, {"k": [1]}]
+    assert list(pool.map("function(x) return x, -x end", [1, 2])) == [(1, -1), (2, -2)]
+    assert list(pool.map(SQUARE, [])) == []
+    assert list(pool.map(SQUARE)) == []
+
+
+def test_map_begins_at_once_and_yields_as_results_come(pool: LuaPool) -> None:
+    called = threading.Event()
+    go = threading.Event()
+
+    def item(i: int) -> int:
+        if i == 0:
+            called.set()
+        elif i == 5:
+            assert go.wait(PATIENCE)
+        return i
+
+    results = pool.map("function(f, i) return f(i) end", [item] * 10, range(10))
+    assert called.wait(PATIENCE)  # before anybody asked
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    go.set()
+    assert list(results) == [5, 6, 7, 8, 9]
+
+
+def test_map_with_a_buffersize_reads_no_further(pool: LuaPool) -> None:
+    read = 0
+
+    def numbers() -> Iterator[int]:
+        nonlocal read
+        while True:
+            read += 1
+            yield read
+
+    results = pool.map(SQUARE, numbers(), buffersize=4)
+    assert read == 4
+    assert [next(results) for _ in range(10)] == [i * i for i in range(1, 11)]
+    assert read == 14
+    del results
+    gc.collect()
+
+
+def test_an_error_comes_in_its_turn_and_ends_the_map() -> None:
+    done: list[int] = []
+    code = "function(note, i) if i == 3 then error('three') end note(i) return i end"
+    with LuaPool(1) as pool:
+        results = pool.map(code, [done.append] * 100, range(100))
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(LuaError, match="three"):
+            next(results)
+        with pytest.raises(StopIteration):
+            next(results)
+
+
+def test_a_dropped_map_is_cancelled() -> None:
+    with LuaPool(1) as pool:
+        begun = threading.Event()
+        code = "function(f, i) f() while i > 0 do end return i end"
+        results = pool.map(code, [begun.set] * 1000, range(1000))
+        assert next(results) == 0
+        wait_until(lambda: pool.statistics().running == 1)
+        results.close()  # type: ignore[attr-defined]
+        wait_until(lambda: pool.statistics().queued == 0)
+        statistics = pool.statistics()
+        assert statistics.cancelled > 900
+        assert pool.submit("return 1").result(PATIENCE) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"buffersize": 5}])
+def test_a_map_that_nobody_looks_at_is_cancelled(options: Any) -> None:
+    with LuaPool(1) as pool:
+        results = pool.map(FOREVER, range(10), **options)
+        wait_until(lambda: pool.statistics().running == 1)
+        del results
+        gc.collect()
+        assert pool.submit("return 1").result(PATIENCE) == 1
+
+
+def test_map_has_a_timeout(pool: LuaPool) -> None:
+    results = pool.map("function(i) while i == 2 do end return i end", range(4), timeout=0.3)
+    assert next(results) == 0
+    assert next(results) == 1
+    with pytest.raises(TimeoutError, match="3 of 4"):
+        next(results)
+    wait_until(lambda: pool.statistics().running == 0)
+
+
+@pytest.mark.parametrize("first", [0, 40, 99])
+def test_uneven_items_balance(pool: LuaPool, first: int) -> None:
+    # One item lasts until all others are done: by whoever has not got it.
+    others = osthread.Semaphore(0)
+    code = """function(others, first, i)
+      if i ~= first then others:release() else for _ = 1, 99 do others:acquire() end end
+      return i
+    end"""
+    results = pool.map(code, [others] * 100, [first] * 100, range(100), timeout=PATIENCE)
+    assert list(results) == list(range(100))
+
+
+def test_map_refuses_wrong_arguments(pool: LuaPool) -> None:
+    with pytest.raises(ValueError, match="chunksize"):
+        pool.map(SQUARE, [1], chunksize=0)
+    with pytest.raises(ValueError, match="buffersize"):
+        pool.map(SQUARE, [1], buffersize=0)
+    with pytest.raises(ConversionError):
+        pool.map(SQUARE, [object()])
+    with pytest.raises(TypeError):
+        pool.map(SQUARE, 5)  # type: ignore[arg-type]
+
+
+# --- map_array ------------------------------------------------------------------------------------
+
+AXPY = """function(x, y, out, i, j, a)
+  for k = i, j - 1 do out[k] = a * x[k] + y[k] end
+end"""
+
+
+@pytest.mark.parametrize("libraries", ["all", "safe"])
+@pytest.mark.parametrize("length", [1, 7, 1000, 100_003])
+def test_map_array_fills_out(libraries: Any, length: int) -> None:
+    x, y, out = np.arange(length, dtype=float), np.ones(length), np.zeros(length, "float32")
+    with LuaPool(2, libraries=libraries) as pool:
+        assert pool.map_array(AXPY, x, y, out=out, args=(3,)) is out
+    np.testing.assert_array_equal(out, (3 * x + y).astype("float32"))
+
+
+def test_map_array_reduces(pool: LuaPool) -> None:
+    x = np.arange(10_000, dtype="int32")
+    total = "function(x, i, j) local s = 0 for k = i, j - 1 do s = s + x[k] end return s end"
+    parts = pool.map_array(total, x)
+    assert len(parts) == 32
+    assert sum(parts) == x.sum()
+    assert len(pool.map_array(total, x, chunksize=5000)) == 2
+    assert pool.map_array("return ...", np.zeros(0)) == []
+    bounds = pool.map_array("function(x, i, j, ...) return i, j, select('#', ...) end", x, args=(1, None))
+    assert bounds[0][0] == 0
+    assert bounds[-1][1] == 10_000
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(bounds))
+    assert {count for _, _, count in bounds} == {2}
+
+
+def test_map_array_cuts_the_first_axis(pool: LuaPool) -> None:
+    image = np.zeros((64, 48), "uint8")
+    kernel = "function(a, i, j, width) for y = i, j - 1 do for x = 0, width - 1 do a[y * width + x] = y + x end end end"
+    pool.map_array(kernel, image, args=(48,))
+    np.testing.assert_array_equal(image, np.add.outer(np.arange(64), np.arange(48)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "declaration"),
+    [
+        ("int8", "int8_t *"),
+        ("uint64", "uint64_t *"),
+        ("float32", "float *"),
+        ("complex128", "complex double *"),
+    ],
+)
+def test_map_array_gives_typed_pointers(pool: LuaPool, dtype: str, declaration: str) -> None:
+    kernel = "function(a, i, j, t) local ffi = require 'ffi' return ffi.typeof(a) == ffi.typeof(t) end"
+    assert pool.map_array(kernel, np.zeros(4, dtype), args=(declaration,)) == [True] * 4
+
+
+def test_map_array_keeps_what_is_read_only(pool: LuaPool) -> None:
+    a = np.arange(4.0)
+    a.flags.writeable = False
+    with pytest.raises(LuaError, match="constant"):
+        pool.map_array("function(a, i) a[i] = 1 end", a)
+    with pytest.raises(ValueError, match="read-only"):
+        pool.map_array("function() end", out=a)
+    assert a[0] == 0
+
+
+def test_map_array_says_what_is_wrong(pool: LuaPool) -> None:
+    with pytest.raises(ValueError, match="there is no array"):
+        pool.map_array("return 1")
+    with pytest.raises(ValueError, match="array 2 has 3 rows, the first array 4"):
+        pool.map_array("return 1", np.zeros(4), np.zeros(3))
+    with pytest.raises(ValueError, match="out has 3 rows"):
+        pool.map_array("return 1", np.zeros(4), out=np.zeros(3))
+    with pytest.raises(ValueError, match="no axis"):
+        pool.map_array("return 1", np.array(1.0))
+    with pytest.raises(ValueError, match="C-contiguous"):
+        pool.map_array("return 1", np.zeros((4, 4)).T)
+    with pytest.raises(TypeError, match="args"):
+        pool.map_array("return 1", np.zeros(4), args=[1])  # type: ignore[arg-type]
+    with pytest.raises(LuaError, match="kernel is wrong"):
+        pool.map_array("error('kernel is wrong')", np.zeros(4))
+
+
+def test_an_error_of_a_kernel_stops_the_others() -> None:
+    code = "function(a, i) if i == 0 then error('first') end while true do end end"
+    with LuaPool(2) as pool:
+        with pytest.raises(LuaError, match="first"):
+            pool.map_array(code, np.zeros(100))
+        assert pool.statistics().running == 0
+        assert pool.submit("return 1").result(PATIENCE) == 1
+
+
+@pytest.mark.parametrize("libraries", ["all", "safe"])
+def test_map_array_pins_no_longer_than_it_takes(libraries: Any) -> None:
+    data = bytearray(8000)
+    with LuaPool(2, libraries=libraries) as pool:
+        for _ in range(20):
+            pool.map_array("function(a, i, j) for k = i, j - 1 do a[k] = 1 end end", data)
+            data.append(0)  # BufferError while anybody has it
+            with pytest.raises(LuaError):
+                pool.map_array("function(a, i) error('x') end", data)
+            data.append(0)
+
+
+def test_safe_kernels_are_checked() -> None:
+    with LuaPool(2, libraries="safe") as pool, pytest.raises(LuaError, match="out of range"):
+        pool.map_array("function(a, i, j) return a[j + 1000000] end", np.zeros(10))
+
+
+def test_map_array_takes_shared_buffers(pool: LuaPool) -> None:
+    buffer = SharedBuffer("float64", 100)
+    pool.map_array("function(a, i, j) for k = i, j - 1 do a[k] = k end end", buffer)
+    assert np.asarray(buffer).tolist() == list(range(100))
+
+
+# --- Its end --------------------------------------------------------------------------------------
+
+
+def test_shutdown_does_what_was_submitted() -> None:
+    pool = LuaPool(2)
+    futures = [pool.submit(SQUARE, i) for i in range(500)]
+    pool.shutdown()
+    assert all(future.done() for future in futures)
+    assert [future.result() for future in futures] == [i * i for i in range(500)]
+    assert pool.statistics().workers == 0
+    for _ in range(2):
+        pool.shutdown()
+    for use in (lambda: pool.submit("return 1"), lambda: pool.map(SQUARE, [1])):
+        with pytest.raises(RuntimeError, match="shut down"):
+            use()
+    assert "shut down" in repr(pool)
+
+
+def test_shutdown_without_waiting() -> None:
+    pool = LuaPool(1)
+    go = threading.Event()
+    first = pool.submit("(...)()", lambda: go.wait(PATIENCE) and None)
+    second = pool.submit("return 2")
+    pool.shutdown(wait=False)
+    assert not first.done()
+    go.set()
+    assert second.result(PATIENCE) == 2
+    wait_until(lambda: pool.statistics().workers == 0)
+    pool.shutdown()
+
+
+def test_shutdown_may_cancel_what_is_queued() -> None:
+    pool = LuaPool(1)
+    go = threading.Event()
+    begun = threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go.wait(PATIENCE)
+
+    first = pool.submit("(...)()", hold)
+    assert begun.wait(PATIENCE)
+    queued = [pool.submit("return 2") for _ in range(5)]
+    items = pool.map(SQUARE, range(5))
+    pool.shutdown(wait=False, cancel_futures=True)
+    assert all(future.cancelled() for future in queued)
+    with pytest.raises(concurrent.futures.CancelledError):
+        next(items)
+    go.set()
+    pool.shutdown()
+    assert first.result() is None
+
+
+def test_an_exception_ends_the_block_and_what_runs() -> None:
+    with pytest.raises(ZeroDivisionError), LuaPool(2, grace=0.02) as pool:  # noqa: PT012
+        running = [pool.submit(code) for code in (STUBBORN, NEVER)]
+        queued = pool.submit("return 1")
+        runs(pool, 2)
+        raise ZeroDivisionError
+    assert [isinstance(future.exception(0), Stopped) for future in running] == [True, True]
+    assert isinstance(running[1].exception(0), Killed)
+    assert queued.cancelled()
+
+
+def test_what_sits_in_python_is_given_up() -> None:
+    go = threading.Event()
+    begun = threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go.wait(PATIENCE)
+
+    pool = LuaPool(1, grace=0.01)
+    future = pool.submit("(...)()", hold)
+    assert begun.wait(PATIENCE)
+    with pytest.warns(osthread.ThreadAbandonedWarning, match="1 worker"):
+        pool.terminate()
+    assert isinstance(future.exception(0), osthread.Abandoned)
+    go.set()
+
+
+def test_a_finalizer_without_end_is_ended_too() -> None:
+    setup = "keep = newproxy(true) getmetatable(keep).__gc = function() while true do end end"
+    with pytest.raises(ZeroDivisionError), LuaPool(1, setup=setup, grace=0.01) as pool:  # noqa: PT012
+        pool.submit("return 1").result()
+        raise ZeroDivisionError
+    assert pool.statistics().workers == 0
+    with LuaPool(1, setup=setup, grace=0.01, time_limit=0.1, tasks_per_state=1) as pool:
+        assert list(pool.map(SQUARE, range(3))) == [0, 1, 4]
+
+
+def test_a_dropped_pool_does_what_was_submitted_and_goes() -> None:
+    pool = LuaPool(2)
+    gone = weakref.ref(pool)
+    futures = [pool.submit(SQUARE, i) for i in range(100)]
+    del pool
+    gc.collect()
+    assert gone() is None
+    assert [future.result(PATIENCE) for future in futures] == [i * i for i in range(100)]
+
+
+def test_a_dropped_future_is_done_all_the_same(pool: LuaPool) -> None:
+    called: list[int] = []
+    pool.submit("(...)(1)", called.append)
+    gc.collect()
+    wait_until(lambda: called == [1])
+
+
+def test_a_task_cannot_wait_for_its_own_pool() -> None:
+    with LuaPool(1) as pool:
+        future = pool.submit("(...)()", lambda: pool.shutdown())
+        assert isinstance(future.exception(PATIENCE), RuntimeError)
+
+
+def test_pools_inside_pools() -> None:
+    def inner(x: int) -> float:
+        with LuaPool(1) as pool:
+            result: float = pool.submit(SQUARE, x).result(PATIENCE)
+            return result
+
+    with LuaPool(2) as pool:
+        assert list(pool.map("function(f, x) return f(x) end", [inner] * 6, range(6))) == [
+            i * i for i in range(6)
+        ]
+
+
+def test_a_task_may_submit_to_its_pool(pool: LuaPool) -> None:
+    assert pool.submit("(...)()", lambda: pool.submit(SQUARE, 3).result(PATIENCE) and None).result() is None
+
+
+def test_a_pool_is_no_value() -> None:
+    with LuaPool(1) as pool:
+        with pytest.raises(TypeError, match="pickled"):
+            pickle.dumps(pool)
+        with pytest.raises(ConversionError):
+            osthread.run("return 1", pool)
+
+
+def test_threads_are_not_made_before_they_are_needed() -> None:
+    with LuaPool(4) as pool:
+        assert pool.statistics().workers == 0
+        for _ in range(20):
+            pool.submit("return 1").result()
+            wait_until(lambda: pool.statistics().idle == pool.statistics().workers)
+        assert pool.statistics().workers == 1
+        list(pool.map(SQUARE, range(1000)))
+        assert pool.statistics().workers == 4
+
+
+def test_pools_come_and_go_without_a_trace() -> None:
+    fds = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+    for i in range(50):
+        with LuaPool(2) as pool:
+            assert sum(pool.map(SQUARE, range(i))) == sum(x * x for x in range(i))
+    if fds:
+        assert len(os.listdir("/proc/self/fd")) == fds
+
+
+def test_a_fork_has_no_pool() -> None:
+    with LuaPool(1) as pool:
+        assert pool.submit("return 1").result() == 1
+        pending = pool.submit("local c = ... return c:receive()", channel := Channel())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                told = 0
+                for use in (lambda: pool.submit("return 1"), lambda: pending.result(1)):
+                    try:
+                        use()
+                    except RuntimeError as error:
+                        told += "before the fork" in str(error)
+                with LuaPool(1) as own:
+                    status = 0 if told == 2 and own.submit("return 2").result(PATIENCE) == 2 else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        channel.send(5)
+        assert pending.result(PATIENCE) == 5
+
+
+# --- The program's end ----------------------------------------------------------------------------
+
+
+def test_the_programs_end_does_what_is_queued(run_script: Any) -> None:
+    script = """if True:
+    import sys
+    from osthread import LuaPool
+    pool = LuaPool(2)
+    for i in range(20):
+        pool.submit("local f, i = ... f(i)", lambda i: sys.stdout.write(f"{i}\\n"), i)
+    """
+    done = run_script(script)
+    assert done.returncode == 0
+    assert sorted(map(float, done.stdout.split())) == list(range(20))
+    assert done.stderr == ""
+
+
+def test_an_uncaught_exception_ends_what_runs(run_script: Any) -> None:
+    script = """if True:
+    from osthread import LuaPool
+    pool = LuaPool(2)
+    pool.submit("while true do end")
+    1 / 0
+    """
+    done = run_script(script)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert done.stderr.count("Traceback") == 1
+
+
+# --- asyncio --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Any:
+    if request.param == "asyncio":
+        return asyncio.run
+    uvloop = pytest.importorskip("uvloop")
+    return uvloop.run
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_pool_is_an_executor_of_event_loops(pool: LuaPool, run: Any, debug: bool) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_debug(debug)
+        square = osthread.compile(SQUARE)
+        results = await asyncio.gather(*(loop.run_in_executor(pool, square, i) for i in range(50)))
+        assert results == [i * i for i in range(50)]
+        with pytest.raises(LuaError, match="oops"):
+            await loop.run_in_executor(pool, osthread.compile("error('oops')"))
+
+    run(main())
+
+
+def test_cancelling_a_task_stops_the_code(pool: LuaPool, run: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(loop.run_in_executor(pool, osthread.compile(FOREVER)))
+        while pool.statistics().running == 0:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(loop.run_in_executor(pool, osthread.compile(FOREVER)), 0.05)
+        while pool.statistics().running:
+            await asyncio.sleep(0.001)
+
+    run(main())
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+def test_progress_shows_a_bar(pool: LuaPool, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm")
+    assert list(pool.map(SQUARE, range(100), progress=True)) == [i * i for i in range(100)]
+    assert "100/100" in capsys.readouterr().err
+    pool.map_array("function() end", np.zeros(64), progress=True)
+    assert "32/32" in capsys.readouterr().err
+
+
+def test_progress_without_tqdm_says_what_to_install(pool: LuaPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ImportError, match=r"osthread\[progress\]"):
+        list(pool.map(SQUARE, [1], progress=True))
+
+
+def test_statistics_add_up(pool: LuaPool) -> None:
+    list(pool.map(SQUARE, range(1000)))
+    pool.submit("error('x')").exception()
+    statistics = pool.statistics()
+    assert statistics.finished == 1000
+    assert statistics.failed == 1
+    assert statistics.max_workers == 2
+    assert 1 <= statistics.states <= statistics.workers
+    assert statistics.idle <= statistics.workers
