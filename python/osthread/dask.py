@@ -1,0 +1,354 @@
+"""A LuaPool over a dask.distributed cluster; ``pip install "osthread[dask]"``.
+
+Each worker process has one :class:`osthread.LuaPool` of warm states, which a plugin makes there and ends again. A task
+of the cluster hands its function to it and waits, without the GIL.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice, pairwise
+from types import TracebackType
+from typing import Any
+
+try:
+    import numpy as np
+    from distributed import Client, WorkerPlugin, get_worker
+    from distributed import Future as TaskFuture
+except ImportError as error:
+    raise ImportError(
+        f'osthread.dask needs dask.distributed and NumPy: pip install "osthread[dask]" ({error})'
+    ) from None
+
+from . import _core
+from ._function import LuaFunction
+from ._options import ThreadOptions, code_parts
+from ._pool import LuaPool, PoolStatistics, begun, results_of
+from ._progress import progress_bar
+
+try:
+    from typing import Unpack
+except ImportError:  # Python 3.10: only type checkers ask
+    Unpack = tuple  # type: ignore[assignment]
+
+__all__ = ["DaskLuaPool"]
+
+# How many batches of a map each thread of the cluster gets, so that uneven ones balance.
+_BATCHES = 4
+
+
+class _PoolPlugin(WorkerPlugin):  # type: ignore[misc]
+    """On each worker: its LuaPool, and which of the cluster's tasks run in it."""
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.name = name
+        self._options = options
+
+    def setup(self, worker: Any) -> None:
+        self.pool = LuaPool(**self._options)
+        self._cancels: dict[Hashable, Callable[[], Any]] = {}
+
+    def teardown(self, worker: Any) -> None:
+        self.pool.terminate()
+
+    def transition(self, key: Hashable, start: str, finish: str, **_: Any) -> None:
+        # The cluster forgets a task that is cancelled, and lets its code run on; ours need not.
+        if finish in ("cancelled", "released", "forgotten") and (cancel := self._cancels.get(key)):
+            cancel()
+
+    @contextmanager
+    def cancelled_by(self, cancel: Callable[[], Any]) -> Iterator[None]:
+        """In a task of the cluster: what stops it."""
+        key = get_worker().get_current_task()
+        self._cancels[key] = cancel
+        try:
+            yield
+        finally:
+            del self._cancels[key]
+
+
+def _plugin(name: str) -> _PoolPlugin:
+    plugin: _PoolPlugin = get_worker().plugins[name]
+    return plugin
+
+
+def _call(name: str, f: LuaFunction, args: tuple[Any, ...]) -> Any:
+    plugin = _plugin(name)
+    future = plugin.pool.submit(f, *args)
+    with plugin.cancelled_by(future.cancel):
+        return future.result()
+
+
+def _call_each(name: str, f: LuaFunction, lists: list[tuple[Any, ...]]) -> tuple[list[Any], Exception | None]:
+    """The results of a batch, up to the first that failed, and why that did."""
+    plugin = _plugin(name)
+    task = plugin.pool._begin_map(f, lists)
+    results: list[Any] = []
+    with plugin.cancelled_by(task._cancel):
+        try:
+            results.extend(results_of(task))
+        except Exception as error:
+            return results, error
+    return results, None
+
+
+def _over_rows(
+    name: str, f: LuaFunction, rows: tuple[int, int], arrays: list[Any], out: Any, args: tuple[Any, ...]
+) -> tuple[Any, list[Any]]:
+    """What a kernel writes into those rows of ``out``, and returns for them."""
+    plugin = _plugin(name)
+    own = None if out is None else np.array(out)
+    arrays = [np.require(array, requirements=["C", "ALIGNED"]) for array in arrays]  # they lie as they came
+    with plugin.pool._lend(f, arrays, own, args, rows=rows) as task, plugin.cancelled_by(task._cancel):
+        results = list(results_of(task))
+    return (None if own is None else own[slice(*rows)]), results
+
+
+def _statistics(name: str, dask_worker: Any) -> PoolStatistics:
+    statistics: PoolStatistics = dask_worker.plugins[name].pool.statistics()
+    return statistics
+
+
+class _ClusterFuture(concurrent.futures.Future[Any]):
+    """Follows a task of the cluster. Its ``cancel()`` stops running code too."""
+
+    def __init__(self, task: TaskFuture) -> None:
+        super().__init__()
+        self._task = task
+        self._open = [True]  # whoever takes it out says how this ended
+        task.add_done_callback(self._follow)
+
+    def cancel(self) -> bool:
+        if not self._claim():
+            return False
+        self._task.cancel()
+        self._end_cancelled()
+        return True
+
+    def running(self) -> bool:
+        return not self.done() and self._task.status == "pending"
+
+    def _claim(self) -> bool:
+        try:
+            return self._open.pop()
+        except IndexError:
+            return False
+
+    def _end_cancelled(self) -> None:
+        super().cancel()
+        self.set_running_or_notify_cancel()
+
+    def _follow(self, task: TaskFuture) -> None:
+        if not self._claim():
+            return
+        try:
+            if task.status == "finished":
+                self.set_result(task.result())
+            elif task.status == "error":
+                self.set_exception(task.exception())
+            else:
+                self._end_cancelled()
+        except concurrent.futures.CancelledError:
+            self._end_cancelled()
+        except Exception as error:  # what it returned can't be unpickled here, say
+            self.set_exception(error)
+
+
+class DaskLuaPool(concurrent.futures.Executor):
+    """The same as :class:`osthread.LuaPool` over a ``dask.distributed`` cluster.
+
+    ``client``: a ``distributed.Client``, not an asynchronous one. Each worker process, those too that come later, has a
+    LuaPool that is made with ``max_workers``, ``setup``, ``tasks_per_state`` and the options; these, functions and
+    arguments are pickled. Python callables among them are called on the workers. The ``with`` block ends as that of a
+    LuaPool does. Every method may be called from any thread.
+
+    >>> with DaskLuaPool(Client()) as pool:
+    ...     pool.submit("function(a, b) return a + b end", 1, 2).result()
+    3
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        max_workers: int | None = None,
+        *,
+        setup: str | bytes | os.PathLike[str] = "",
+        tasks_per_state: int | None = None,
+        **options: Unpack[ThreadOptions],
+    ) -> None:
+        if not isinstance(client, Client) or client.asynchronous:
+            raise TypeError("DaskLuaPool takes a distributed.Client that is not asynchronous")
+        source, _ = code_parts(setup, None)  # a file is read here, not on the workers
+        everything = dict(options, max_workers=max_workers, setup=source, tasks_per_state=tasks_per_state)
+        LuaPool(**everything).shutdown()  # what is wrong with them is told here
+        self._client = client
+        self._name = f"osthread-{uuid.uuid4().hex}"
+        self._lock = threading.Lock()
+        self._futures: weakref.WeakSet[_ClusterFuture] = weakref.WeakSet()
+        self._shut = False
+        client.register_plugin(_PoolPlugin(self._name, everything), name=self._name)
+
+    # --- Giving it work -------------------------------------------------------------------------------
+
+    def submit(self, f: Any, /, *args: Any) -> concurrent.futures.Future[Any]:  # type: ignore[override]
+        """Has one of the cluster's workers call ``f(*args)``: the future of its result."""
+        return self._run(_call, _function(f), args)
+
+    def map(
+        self,
+        f: Any,
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+        progress: bool = False,
+    ) -> Iterator[Any]:
+        """As :meth:`osthread.LuaPool.map`; ``chunksize`` items make a task of the cluster, by default so many that each
+        of its threads gets about four."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        function = _function(f)
+        if chunksize is not None and chunksize < 1:
+            raise ValueError(f"chunksize must be at least 1, not {chunksize}")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError(f"buffersize must be at least 1, not {buffersize}")
+        source: Iterable[tuple[Any, ...]] = zip(*iterables, strict=False)
+        total = None
+        if buffersize is None:
+            source = list(source)
+            total = len(source)
+        threads = max(1, sum(self._client.nthreads().values()))
+        size = chunksize or max(1, (total or 0) // (_BATCHES * threads))
+        lists = iter(source)
+        batches = iter(lambda: list(islice(lists, size)), [])
+        ahead = None if buffersize is None else max(1, buffersize // size)
+        futures = deque(self._run(_call_each, function, batch) for batch in islice(batches, ahead))
+
+        def results() -> Iterator[Any]:
+            try:
+                yield
+                while futures:
+                    left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                    done, error = futures.popleft().result(left)
+                    futures.extend(self._run(_call_each, function, batch) for batch in islice(batches, 1))
+                    yield from done
+                    if error is not None:
+                        raise error
+            finally:
+                for future in futures:
+                    future.cancel()
+
+        return progress_bar(begun(results()), progress, total)
+
+    def map_array(
+        self,
+        f: Any,
+        /,
+        *arrays: Any,
+        out: Any = None,
+        args: tuple[Any, ...] = (),
+        progress: bool = False,
+    ) -> Any:
+        """As :meth:`osthread.LuaPool.map_array`, each worker process over a part of the rows.
+
+        The arrays are sent to all of them, whole; what the kernel writes into ``out`` comes back. Changes of the other
+        arrays do not: they are copies there.
+        """
+        function = _function(f)
+        everything = [np.asarray(array) for array in arrays]
+        target = None if out is None else np.asarray(out)
+        whole = everything if target is None else [*everything, target]
+        if not whole:
+            raise ValueError("map_array: there is no array")
+        if any(array.ndim == 0 or len(array) != len(whole[0]) for array in whole):
+            raise ValueError("map_array: the arrays must have the same number of rows")
+        workers = list(self._client.nthreads())
+        count = len(whole[0])
+        bounds = [count * i // len(workers) for i in range(len(workers) + 1)]
+        sent = self._client.scatter([*everything, target], broadcast=True, hash=False)
+        futures = [
+            self._run(_over_rows, function, rows, sent[:-1], sent[-1], args, workers=[worker])
+            for worker, rows in zip(workers, pairwise(bounds), strict=True)
+            if rows[0] < rows[1]
+        ]
+        results: list[Any] = []
+        parts = iter(futures)
+        try:
+            for future in progress_bar(parts, progress, len(futures)):
+                part, returned = future.result()
+                if target is not None:
+                    start = bounds[futures.index(future)]
+                    target[start : start + len(part)] = part
+                results.extend(returned)
+        finally:
+            for future in futures:
+                future.cancel()
+        return results if out is None else out
+
+    def _run(self, call: Callable[..., Any], *args: Any, workers: list[str] | None = None) -> _ClusterFuture:
+        with self._lock:
+            if self._shut:
+                raise RuntimeError("this DaskLuaPool has been shut down: it takes no more tasks")
+            task = self._client.submit(call, self._name, *args, pure=False, workers=workers)
+            future = _ClusterFuture(task)
+            self._futures.add(future)
+        return future
+
+    # --- Ending it ------------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As :meth:`osthread.LuaPool.shutdown`; then the workers have no states any more."""
+        with self._lock:
+            first = not self._shut
+            self._shut = True
+            futures = list(self._futures)
+        if cancel_futures:
+            for future in futures:
+                future.cancel()
+        if not first:
+            return
+        if wait:
+            self._end(futures)
+        else:
+            threading.Thread(target=self._end, args=(futures,), name="DaskLuaPool-end", daemon=True).start()
+
+    def terminate(self) -> None:
+        """Ends what runs and what is queued, and waits."""
+        self.shutdown(cancel_futures=True)
+
+    def _end(self, futures: list[_ClusterFuture]) -> None:
+        concurrent.futures.wait(futures)
+        self._client.unregister_worker_plugin(self._name)
+
+    def __enter__(self) -> DaskLuaPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.shutdown()
+        else:
+            self.terminate()
+
+    def statistics(self) -> PoolStatistics:
+        """The sum over all workers."""
+        each = self._client.run(_statistics, self._name).values()
+        names = PoolStatistics.__dataclass_fields__
+        return PoolStatistics(**{name: sum(getattr(one, name) for one in each) for name in names})
+
+    def __repr__(self) -> str:
+        return f"<DaskLuaPool over {self._client!r}{', shut down' if self._shut else ''}>"
+
+
+def _function(f: Any) -> LuaFunction:
+    source, name = code_parts(f, None)
+    return LuaFunction(_core.compile(source, name) if isinstance(source, bytes) else source)
