@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from . import build, channels, kernels, kill, start
+from . import arrays, build, calls, channels, kernels, kill, pool, start
 from .table import Row, show, show_head
 
 TOPICS: dict[str, Callable[[], list[Row]]] = {
@@ -24,6 +24,9 @@ TOPICS: dict[str, Callable[[], list[Row]]] = {
     "channels-parcels": lambda: build.run_program("parcels"),
     "channels-parked": lambda: build.run_program("parked"),
     "channels-python": channels.rows,
+    "calls": calls.rows,
+    "pool": pool.rows,
+    "arrays": arrays.rows,
 }
 
 

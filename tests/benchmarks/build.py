@@ -39,6 +39,11 @@ def floor() -> ctypes.CDLL:
     library.floor_start.argtypes = [ctypes.c_char_p]
     library.floor_burst.restype = ctypes.c_double
     library.floor_burst.argtypes = [ctypes.c_int, ctypes.c_char_p]
+    numbers = [ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long, ctypes.c_int]
+    library.floor_axpy.restype = ctypes.c_double
+    library.floor_axpy.argtypes = numbers
+    library.floor_axpy_rounds.restype = ctypes.c_double
+    library.floor_axpy_rounds.argtypes = [*numbers, ctypes.c_int]
     return library
 
 

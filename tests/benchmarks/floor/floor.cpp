@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
 extern "C" {
@@ -59,7 +61,36 @@ void* sleeper(void*) {
   return nullptr;
 }
 
+// Not inlined: a function of its own, as the kernels that it is compared with are.
+[[gnu::noinline]] void axpy(double a, const double* x, double* y, long begin, long end) {
+  for (long i = begin; i < end; ++i) y[i] = a * x[i] + y[i];
+}
+
 }  // namespace
+
+double floor_axpy(double a, const double* x, double* y, long count, int threads) {
+  const Clock::time_point begin = Clock::now();
+  std::vector<std::thread> workers;
+  for (int t = 0; t < threads; ++t)
+    workers.emplace_back(axpy, a, x, y, count * t / threads, count * (t + 1) / threads);
+  for (std::thread& worker : workers) worker.join();
+  return microseconds_since(begin) / 1e6;
+}
+
+double floor_axpy_rounds(double a, const double* x, double* y, long count, int threads, int rounds) {
+  std::barrier all(threads);
+  std::vector<std::thread> workers;
+  const Clock::time_point begin = Clock::now();
+  for (int t = 0; t < threads; ++t)
+    workers.emplace_back([&, t] {
+      for (int i = 0; i < rounds; ++i) {
+        axpy(a, x, y, count * t / threads, count * (t + 1) / threads);
+        all.arrive_and_wait();
+      }
+    });
+  for (std::thread& worker : workers) worker.join();
+  return microseconds_since(begin) / 1e6 / rounds;
+}
 
 double floor_start(const char* code) {
   const Clock::time_point begin = Clock::now();

@@ -14,3 +14,9 @@ FLOOR_EXPORT double floor_burst(int count, const char* code);
 
 // Starts `count` threads, each asleep for ever in a function that its chunk called. Returns when all sleep.
 FLOOR_EXPORT void floor_sleepers(int count);
+
+// y = a*x + y over `count` doubles, in `threads` threads that are made and joined: seconds.
+FLOOR_EXPORT double floor_axpy(double a, const double* x, double* y, long count, int threads);
+// The same `rounds` times, the threads made once, each waiting for the others after a round: seconds for one.
+FLOOR_EXPORT double floor_axpy_rounds(double a, const double* x, double* y, long count, int threads,
+                                      int rounds);
