@@ -121,7 +121,7 @@ class Results : public std::enable_shared_from_this<Results> {
         }
       }
       if (error.is_none())
-        future.attr("set_result")(result);
+        future.attr("_end_with_result")(result);
       else
         future.attr("_end_with")(error);
     } catch (py::error_already_set& error) {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import operator
 import os
+import threading
 import time
 import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures._base import FINISHED, PENDING
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -60,14 +62,41 @@ class PoolStatistics:
     """How many states have been made."""
 
 
+# Of what a future has only when somebody asks for it.
+_making = threading.Lock()
+_MADE_LATER = frozenset({"_condition", "_waiters", "_done_callbacks"})
+
+
 class _PoolFuture(concurrent.futures.Future[Any]):
     """A Future of a task. Its ``cancel()`` stops running code too.
 
     A task that was stopped so raises an error that is both a Stopped and a CancelledError.
+
+    Invariant: as long as nobody has asked for its condition, nobody waits for it or has left a callback, and it may be
+    ended without. Making a Condition is more than half of what a Future costs, and most are only asked for results.
     """
 
     _task: _core.PoolTask
     _asked = False
+    _met = False  # whether it has a condition
+    # What Future.__init__ sets.
+    _state = PENDING
+    _result = None
+    _exception = None
+
+    def __init__(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _MADE_LATER:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with _making:
+            if not self._met:
+                self._condition = threading.Condition()
+                self._waiters: list[Any] = []
+                self._done_callbacks: list[Any] = []
+                self._met = True
+        return object.__getattribute__(self, name)
 
     def cancel(self) -> bool:
         if self.done():
@@ -84,21 +113,34 @@ class _PoolFuture(concurrent.futures.Future[Any]):
         return not self.done() and self._task._status() == "running"
 
     def done(self) -> bool:
-        if not super().done() and self._task._done():
+        if self._state == FINISHED:
+            return True
+        if self._task._done():
             self._task._wait(0)
         return super().done()
 
     def result(self, timeout: float | None = None) -> Any:
-        return super().result(None if self._wait(timeout) else 0)
+        ended = self._wait(timeout)
+        if self._state == FINISHED and self._exception is None:
+            return self._result
+        return super().result(None if ended else 0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         return super().exception(None if self._wait(timeout) else 0)
 
     def _wait(self, timeout: float | None) -> bool:
         # In the core, where a result is seen at once; who waits for several does so at the condition.
-        return super().done() or self._task._wait(timeout)
+        return self._state == FINISHED or self._task._wait(timeout)
 
-    # --- What the core calls; beside set_result() ---
+    # --- What the core calls ---
+
+    def _end_with_result(self, result: Any) -> None:
+        with _making:
+            if not self._met:
+                self._result = result
+                self._state = FINISHED  # last: result() looks at it without a lock
+                return
+        self.set_result(result)
 
     def _end_with(self, error: BaseException) -> None:
         self.set_exception(as_future_s(error, (Stopped, Killed) if self._asked else ()))
@@ -388,3 +430,14 @@ def _cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _forget_parents() -> None:
+    """In a fork's child: its parent's workers are not here, and a thread that is not here may hold the lock."""
+    global _making
+    _making = threading.Lock()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import gc
 import itertools
 import os
@@ -142,6 +143,32 @@ def test_a_callback_may_wait_for_the_next_task(pool: LuaPool) -> None:
     first.add_done_callback(lambda _: results.append(second.result(PATIENCE)))
     gate.set()
     wait_until(lambda: results == [None])
+
+
+def test_a_future_is_a_whole_one_whenever_it_is_looked_at(pool: LuaPool) -> None:
+    for look in (
+        repr,
+        concurrent.futures.Future.done,
+        lambda f: f.add_done_callback(len),
+        lambda f: f.running(),
+    ):
+        for code in ("return 5", "error('x')"):
+            fresh, old = pool.submit(code), pool.submit(code)
+            with contextlib.suppress(TypeError):
+                look(fresh)
+            concurrent.futures.wait([old])
+            with contextlib.suppress(TypeError):
+                look(old)
+            for future in (fresh, old):
+                if code == "return 5":
+                    assert future.result(PATIENCE) == 5
+                    assert future.exception() is None
+                else:
+                    assert isinstance(future.exception(PATIENCE), LuaError)
+                assert "finished" in repr(future)
+                assert next(concurrent.futures.as_completed([future])) is future
+    with pytest.raises(AttributeError, match="colour"):
+        future.colour  # noqa: B018
 
 
 def test_result_waits_no_longer_than_it_is_told(pool: LuaPool) -> None:
@@ -829,6 +856,21 @@ def test_an_uncaught_exception_ends_what_runs(run_script: Any) -> None:
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
     assert done.stderr.count("Traceback") == 1
+
+
+def test_a_childs_end_waits_for_no_pool_of_its_parents(run_script: Any) -> None:
+    script = """if True:
+    import os
+    from osthread import LuaPool
+    pool = LuaPool(1)
+    pool.submit("return 1").result()
+    if os.fork() == 0:
+        print("child", flush=True)
+        raise SystemExit(7)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+    """
+    done = run_script(script, "-W", "ignore")
+    assert done == (0, "child\n7\n", "")
 
 
 # --- asyncio --------------------------------------------------------------------------------------
