@@ -112,6 +112,8 @@ void bind_process(py::module_& module) {
   module.def(
       "set_signal", [](int number) { set_signal(number); }, py::arg("number"));
   module.def("require_signal", &host::require_signal);
+  module.def("symbols_promoted", &host::symbols_promoted,
+             "Whether a C module has been loaded: lupa that is loaded after that would bind to our LuaJIT.");
   module.def(
       "require_kill",
       [] {

@@ -10,6 +10,7 @@
 #include "prepared_states.hpp"
 #include "registry.hpp"
 #include "run.hpp"
+#include "shared_object.hpp"
 #include "thread_core.hpp"
 #include "thread_handle.hpp"
 #include "watchdog.hpp"
@@ -65,6 +66,8 @@ void on_end(ThreadCore& core, std::function<void()> callback) { core.on_end(std:
 const Values& results(const ThreadCore& core) { return core.outcome().results; }
 std::exception_ptr error(const ThreadCore& core) { return core.outcome().error; }
 const std::vector<Frame>& error_frames(const ThreadCore& core) { return core.outcome().frames; }
+
+bool symbols_promoted() noexcept { return osthread::symbols_promoted(); }
 
 bool on_own_thread() noexcept { return wait_note() != nullptr; }
 

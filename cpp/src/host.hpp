@@ -179,6 +179,9 @@ OSTHREAD_EXPORT void interrupt_here() noexcept;
 // The memory_limit of the state whose Lua code called the calling code; 0: none.
 OSTHREAD_EXPORT std::size_t memory_limit_here() noexcept;
 
+// Whether a C module has been loaded, so that another Lua that is loaded from now on would bind to ours.
+OSTHREAD_EXPORT bool symbols_promoted() noexcept;
+
 // Called by each thread of ours as the last thing, before it counts as gone.
 OSTHREAD_EXPORT void set_thread_end(void (*end)() noexcept) noexcept;
 

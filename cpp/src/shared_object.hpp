@@ -12,5 +12,6 @@ std::string shared_object_path();
 // it can't. From then on another LuaJIT (lupa's) that is loaded would bind to ours: so it happens only when a
 // C module is required.
 std::string promote_symbols();
+bool symbols_promoted() noexcept;  // whether that has been done
 
 }  // namespace osthread

@@ -13,6 +13,8 @@ std::string shared_object_path() {
   return {path, length < MAX_PATH ? length : 0};
 }
 
-std::string promote_symbols() { return {}; }  // Windows binds a module to the library it names
+// Windows binds a module to the library it names.
+std::string promote_symbols() { return {}; }
+bool symbols_promoted() noexcept { return false; }
 
 }  // namespace osthread

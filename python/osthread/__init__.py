@@ -13,11 +13,13 @@ beside the GIL, and always ends.
 The house, from the top: this page names what is public; ``_thread``, ``_state``, ``_pool``, ``_channel``, ``_sync``,
 ``_shared_table`` and ``_shared_buffer`` are what people hold, ``_exit`` the program's end; ``_function``,
 ``_decorator``, ``_future``, ``_options``, ``_async_wait``, ``_progress``, ``_shared``, ``_dtype``, ``_checks``,
-``_debug`` and ``errors`` serve them; ``_core`` is the C++ below, which ``_hand_over`` gives what it makes objects of.
+``_debug``, ``_lupa_guard`` and ``errors`` serve them; ``_core`` is the C++ below, which ``_hand_over`` gives what it
+makes objects of.
 """
 
 from . import _exit as _exit
 from . import _hand_over as _hand_over
+from . import _lupa_guard as _lupa_guard
 from ._channel import Channel, ChannelStatistics, select, select_async
 from ._core import __version__
 from ._decorator import lua

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ PATIENCE = 30
 FOUND = glob.glob("/usr/lib/*/lua/5.1/cjson.so") + glob.glob("/usr*/lib/lua/5.1/cjson.so")
 CPATH = os.path.join(os.path.dirname(FOUND[0]), "?.so") if FOUND else ""
 
+needs_lupa = pytest.mark.skipif(find_spec("lupa") is None, reason="lupa is not installed")
 pytestmark = pytest.mark.skipif(not FOUND, reason="lua-cjson is not installed (apt install lua-cjson)")
 
 
@@ -93,9 +95,9 @@ def test_safe_has_no_c_modules() -> None:
         osthread.run("require 'cjson'", libraries="safe")
 
 
+@needs_lupa
 @pytest.mark.parametrize("order", ["import lupa, osthread", "import osthread, lupa"])
 def test_c_module_and_lupa_in_one_process(order: str, run_script: Callable[..., Any]) -> None:
-    pytest.importorskip("lupa")
     done = run_script(f"""
 {order}
 first = lupa.LuaRuntime()
@@ -106,6 +108,22 @@ assert first.eval("#'abc'") == 3
 print("fine")
 """)
     assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+
+
+@needs_lupa
+@pytest.mark.parametrize("name", ["lupa", "lupa.lua54", "lupa.luajit21"])
+def test_lupa_after_a_c_module_is_refused(name: str, run_script: Callable[..., Any]) -> None:
+    done = run_script(f"""
+import osthread
+assert osthread.run("return require('cjson').encode({{1}})", cpath={CPATH!r}) == "[1]"
+try:
+    import {name}
+except ImportError as error:
+    print(error.name, str(error).endswith("import lupa before that"))
+import json.tool, colorsys
+assert osthread.run("return 1") == 1
+""")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{name.partition('.')[0]} True\n", "")
 
 
 # --- Several modules in several threads ---------------------------------------------------------------
