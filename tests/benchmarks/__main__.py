@@ -1,12 +1,14 @@
-"""python -m tests.benchmarks [TOPIC ...]: ours, the floor or a peer in the same run, the ratio, the goal.
+"""python -m tests.benchmarks [--plot FILE.png] [TOPIC ...]: ours, the floor or a peer in the same run, the ratio.
 
 Needs the installed package, cmake and a C++ compiler. The machine should do nothing else meanwhile.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from . import arrays, build, calls, channels, kernels, kill, pool, start
 from .table import Row, show, show_head
@@ -30,14 +32,23 @@ TOPICS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def main(chosen: list[str]) -> int:
-    unknown = [topic for topic in chosen if topic not in TOPICS]
-    if unknown:
-        print(f"there is no topic {', '.join(unknown)}; there are: {', '.join(TOPICS)}", file=sys.stderr)
-        return 2
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"all, or of: {', '.join(TOPICS)}")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="the ratios as a picture; needs Pillow")
+    chosen = parser.parse_args(arguments)
+    if unknown := [topic for topic in chosen.topics if topic not in TOPICS]:
+        parser.error(f"there is no topic {', '.join(unknown)}; there are: {', '.join(TOPICS)}")
     show_head()
-    for topic in chosen or TOPICS:
-        show(TOPICS[topic]())
+    everything: list[Row] = []
+    for topic in chosen.topics or TOPICS:
+        rows = TOPICS[topic]()
+        show(rows)
+        everything += rows
+    if chosen.plot:
+        from .plot import draw
+
+        draw(everything, chosen.plot)
     return 0
 
 
