@@ -27,7 +27,7 @@ py::object error_of(const PoolJob& job, std::size_t item, const Encoding& encodi
 }
 
 py::object result_of(PoolJob& job, std::size_t item, const Encoding& encoding) {
-  py::object result = unpack(to_tuple(host::results(job, item), encoding));
+  py::object result = unpack(host::results(job, item), encoding);
   host::forget(job, item);
   return result;
 }

@@ -24,11 +24,20 @@ void tell_of_interrupt(py::handle exception) {
   }
 }
 
+// A handler of the program's own may raise nothing, and then nothing may be lost.
+void note_handler() noexcept {
+  PyObject* const handler = PyObject_CallOneArg(types().getsignal.ptr(), types().sigint.ptr());
+  if (!handler) PyErr_Clear();
+  host::let_signals_kill(handler == types().default_int_handler.ptr());
+  Py_XDECREF(handler);
+}
+
 // Called where this thread's Lua code stands, after note_signal(). Python runs handlers on the main thread
 // alone.
 bool check_signals() {
   if (ending()) return false;
   const GilHold gil;
+  note_handler();
   if (PyErr_CheckSignals() == 0) return false;
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);
@@ -39,6 +48,11 @@ bool check_signals() {
   Py_XDECREF(trace);
   Py_XSETREF(signal_error, value);
   return true;
+}
+
+// In a call that lasts. Whose handler it is, if it is another than before, nobody can tell without the GIL.
+void look_at_sigint() noexcept {
+  if (sigint::stand_before(&host::note_signal)) host::let_signals_kill(false);
 }
 
 // The error of a finalizer is one that nobody can fetch.
@@ -87,10 +101,9 @@ void look_at_signals() {
   throw error;
 }
 
-// A handler of the program's own may raise nothing, and then nothing may be lost.
 void stand_before_sigint() {
   sigint::stand_before(&host::note_signal);
-  host::let_signals_kill(types().getsignal(SIGINT).is(types().default_int_handler));
+  note_handler();
 }
 
 void note_interrupt(py::error_already_set& error) {
@@ -105,6 +118,7 @@ py::object take_signal_error() {
 
 void bind_process(py::module_& module) {
   host::set_signal_check(&check_signals);
+  host::set_look(&look_at_sigint);
   host::set_finalizer_error_reporter(&report_finalizer_error);
   host::set_leak_reporter(&report_leak);
   host::set_thread_end(&drop_thread_state);

@@ -33,7 +33,8 @@ void write_unraisable(const py::object& exception, const py::object& where);
 // Python's signal handlers, from a wait: throws what one of them raised.
 void look_at_signals();
 
-// Ctrl-C while this (main) thread runs Lua: our C handler stands before Python's.
+// Ctrl-C while this (main) thread runs Lua: our C handler stands before Python's. It asks the system whether
+// it does, which takes longer than a call of host::call_looked_after(): that does it if it lasts.
 void stand_before_sigint();
 // If what a Python function called by Lua has raised is a Ctrl-C: it ends the Lua code, too, whatever that
 // catches. Not in an OSThread, where none arrives.

@@ -18,8 +18,11 @@ namespace osthread::python {
 template <class T>
 T* made(PyObject* self) noexcept {
   auto* instance = reinterpret_cast<py::detail::instance*>(self);
+  // Of one bound class alone: what nearly all are, and then there is nothing to look up.
+  if (instance->simple_layout)
+    return instance->simple_holder_constructed ? static_cast<T*>(instance->simple_value_holder[0]) : nullptr;
   // The collector may come while pybind11 is still laying it out.
-  if (!instance->simple_layout && !instance->nonsimple.values_and_holders) return nullptr;
+  if (!instance->nonsimple.values_and_holders) return nullptr;
   const py::detail::value_and_holder value =
       instance->get_value_and_holder(py::detail::get_type_info(typeid(T)), false);
   if (!value.inst) return nullptr;
@@ -68,6 +71,17 @@ py::custom_type_setup collectable() {
   });
 }
 
+// The same, or an error that says that its __init__ has not run.
+template <class T>
+T* made_self(PyObject* self) {
+  if (T* object = made<T>(self)) return object;
+  PyErr_Format(PyExc_RuntimeError,
+               "%s.__init__() has not been called: a subclass calls super().__init__() before it uses the "
+               "object",
+               Py_TYPE(self)->tp_name);
+  throw py::error_already_set();
+}
+
 // An argument `self` of a bound class whose __init__ has run: anything else is an error that says so.
 template <class T>
 class Self {
@@ -94,14 +108,8 @@ struct type_caster<osthread::python::Self<T>> {
 
   bool load(handle source, bool) {
     if (!isinstance<T>(source)) return false;
-    object_ = osthread::python::made<T>(source.ptr());
-    if (object_) return true;
-    const std::string type = Py_TYPE(source.ptr())->tp_name;
-    PyErr_Format(PyExc_RuntimeError,
-                 "%s.__init__() has not been called: a subclass calls super().__init__() before it uses the "
-                 "object",
-                 Py_TYPE(source.ptr())->tp_name);
-    throw error_already_set();
+    object_ = osthread::python::made_self<T>(source.ptr());
+    return true;
   }
 
  private:

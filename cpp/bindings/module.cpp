@@ -1,4 +1,6 @@
 // The extension module osthread._core, as a table of contents.
+#include <csignal>
+
 #include "bindings.hpp"
 #include "osthread/osthread.hpp"
 #include "python_errors.hpp"
@@ -34,14 +36,10 @@ PYBIND11_MODULE(_core, m) {
       "_hand_over",
       [](py::object errors, py::object function, py::object thread, py::object shared, py::object told,
          py::object getsignal, py::object default_int_handler, py::object interrupted) {
-        types() = {std::move(errors),
-                   std::move(function),
-                   std::move(thread),
-                   std::move(shared),
-                   std::move(told),
-                   std::move(getsignal),
-                   std::move(default_int_handler),
-                   std::move(interrupted)};
+        types() = {
+            std::move(errors),     std::move(function),  std::move(thread), std::move(shared),
+            std::move(told),       std::move(getsignal), py::int_(SIGINT),  std::move(default_int_handler),
+            std::move(interrupted)};
       },
       py::arg("errors"), py::arg("function"), py::arg("thread"), py::arg("shared"), py::arg("told"),
       py::arg("getsignal"), py::arg("default_int_handler"), py::arg("interrupted"),

@@ -138,19 +138,22 @@ void raise(const std::exception_ptr& exception, const std::vector<Frame>& frames
   throw py::error_already_set();
 }
 
+void set_error(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const py::builtin_exception& error) {
+    error.set_error();
+  } catch (const std::exception&) {
+    const py::object object = exception_object(exception, {}, Encoding("utf-8"));
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), object.ptr());
+  }
+}
+
 void register_translator() {
   py::register_local_exception_translator([](std::exception_ptr exception) {
-    if (!exception) return;
-    try {
-      std::rethrow_exception(exception);
-    } catch (const py::error_already_set&) {
-      throw;
-    } catch (const py::builtin_exception&) {
-      throw;
-    } catch (const std::exception&) {
-      const py::object object = exception_object(exception, {}, Encoding("utf-8"));
-      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), object.ptr());
-    }
+    if (exception) set_error(exception);
   });
 }
 

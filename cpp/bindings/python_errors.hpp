@@ -19,6 +19,9 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
 [[noreturn]] void raise(const std::exception_ptr& exception, const std::vector<Frame>& frames,
                         const Encoding& encoding);
 
+// Makes it the error that a function of the interpreter's own kind returns with; also what pybind11 throws.
+void set_error(const std::exception_ptr& exception);
+
 py::object frames_to_python(const std::vector<Frame>& frames);
 
 // Makes C++ errors that leave a bound function Python exceptions.

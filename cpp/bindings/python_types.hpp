@@ -16,6 +16,7 @@ struct Types {
   py::object told;      // called with the keys of AsyncWaits that may be over
   // Of the module _signal, which are no Python code: a signal would be answered in that.
   py::object getsignal;
+  py::object sigint;  // its number
   py::object default_int_handler;
   py::object interrupted;  // called with what Ctrl-C has raised in a wait of ours; or None
 };

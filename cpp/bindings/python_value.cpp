@@ -197,11 +197,16 @@ class Builder {
     table.array.reserve(static_cast<std::size_t>(size));
     const std::size_t here = places_.size();
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence); ++i) {
-      const py::handle element = PySequence_Fast_GET_ITEM(sequence, i);
-      if (PyFloat_CheckExact(element.ptr())) {  // the common case needs no place
-        table.array.emplace_back(PyFloat_AS_DOUBLE(element.ptr()));
-        continue;
+      // What is plain needs no place, and runs no code that could change the sequence.
+      PyObject* const* const items = PySequence_Fast_ITEMS(sequence);
+      const Py_ssize_t end = PySequence_Fast_GET_SIZE(sequence);
+      for (; i < end; ++i) {
+        std::optional<Value> element = plain(items[i]);
+        if (!element) break;
+        table.array.push_back(std::move(*element));
       }
+      if (i == end) break;
+      const py::handle element = items[i];
       const std::size_t at = step(pending.place, "[" + std::to_string(i + 1) + "]");
       const std::size_t queued = pending_.size();
       table.array.push_back(convert(element, at));
@@ -284,22 +289,26 @@ class Builder {
 }  // namespace
 
 Values to_values(const py::tuple& objects, const char* place, const Encoding& encoding) {
+  return to_values({PySequence_Fast_ITEMS(objects.ptr()), objects.size()}, place, encoding);
+}
+
+Values to_values(std::span<PyObject* const> objects, const char* place, const Encoding& encoding) {
   Values values;
   values.reserve(objects.size());
-  for (const py::handle object : objects) {
-    std::optional<Value> value = plain(object.ptr());
+  for (PyObject* const object : objects) {
+    std::optional<Value> value = plain(object);
     if (!value) break;
     values.push_back(std::move(*value));
   }
   if (values.size() == objects.size()) return values;
   values.clear();
   bool nested = false;
-  for (const py::handle object : objects)
-    nested = nested || PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()) ||
-             PyDict_Check(object.ptr()) || PyCallable_Check(object.ptr());
+  for (PyObject* const object : objects)
+    nested = nested || PyList_Check(object) || PyTuple_Check(object) || PyDict_Check(object) ||
+             PyCallable_Check(object);
   if (!nested) {
     std::size_t i = 0;
-    for (const py::handle object : objects) {
+    for (PyObject* const object : objects) {
       Builder builder(encoding);
       values.push_back(builder.root(object, std::string(place) + "[" + std::to_string(++i) + "]"));
     }
@@ -307,7 +316,7 @@ Values to_values(const py::tuple& objects, const char* place, const Encoding& en
   }
   Builder builder(encoding);  // one for all, so that what they share stays shared
   std::size_t i = 0;
-  for (const py::handle object : objects)
+  for (PyObject* const object : objects)
     values.push_back(builder.root(object, std::string(place) + "[" + std::to_string(++i) + "]"));
   return values;
 }

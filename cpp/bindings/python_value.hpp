@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "gil.hpp"
@@ -20,6 +21,7 @@ using Encoding = std::optional<std::string>;
 // shared. `encoding`: what the callables among them get their strings in. Throws ConversionError,
 // py::error_already_set.
 Values to_values(const py::tuple& objects, const char* place, const Encoding& encoding);
+Values to_values(std::span<PyObject* const> objects, const char* place, const Encoding& encoding);
 Value to_value(py::handle object, const std::string& place, const Encoding& encoding);
 
 py::object to_python(const Value& value, const Encoding& encoding);
@@ -28,8 +30,8 @@ py::tuple to_tuple(const Values& values, const Encoding& encoding, const char* p
 py::str readable(std::string_view bytes);
 py::object text_to_python(std::string_view bytes, const Encoding& encoding);
 
-// None for no values, the value, or a tuple of several.
-py::object unpack(const py::tuple& values);
+// Results: None for none, the value, or a tuple of several.
+py::object unpack(const Values& values, const Encoding& encoding);
 
 // Where print goes: the callable gets a str.
 OutputFunction output_to(std::shared_ptr<Reference> callable);

@@ -5,7 +5,8 @@
 namespace osthread::python::sigint {
 
 // Puts a handler before the one that stands for SIGINT now, unless it is there: it calls that one, then
-// `note` (async-signal-safe). Nothing is done if SIGINT has no handler.
-void stand_before(void (*note)() noexcept);
+// `note`. Nothing is done if SIGINT has no handler. Whether it was not there. Async-signal-safe, if `note`
+// is.
+bool stand_before(void (*note)() noexcept) noexcept;
 
 }  // namespace osthread::python::sigint

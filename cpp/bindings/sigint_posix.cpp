@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cerrno>
 
-#include "osthread/osthread.hpp"
+#include "host.hpp"
 #include "sigint.hpp"
 
 namespace osthread::python::sigint {
@@ -33,20 +33,30 @@ void on_interrupt(int number) {
 
 }  // namespace
 
-void stand_before(void (*note)() noexcept) {
+bool stand_before(void (*note)() noexcept) noexcept {
   struct sigaction now {};
   // Asked again each time, as signal.signal() puts Python's handler over ours.
-  if (sigaction(SIGINT, nullptr, &now) != 0 || now.sa_handler == on_interrupt) return;
-  if ((now.sa_flags & SA_SIGINFO) || now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) return;
-  noted.store(note, std::memory_order_release);
-  before.store(now.sa_handler, std::memory_order_release);
-  struct sigaction ours = now;
-  ours.sa_handler = on_interrupt;
-  ours.sa_flags |= SA_ONSTACK;
-  // What the note sends this thread comes when the handler has returned, to where it was interrupted.
-  if (const int signal = features().signal) sigaddset(&ours.sa_mask, signal);
-  sigaction(SIGINT, &ours, nullptr);
-  note();  // one may have come just before, which only the other handler has seen
+  if (sigaction(SIGINT, nullptr, &now) != 0) return false;
+  while (now.sa_handler != on_interrupt) {
+    if ((now.sa_flags & SA_SIGINFO) || now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) return false;
+    noted.store(note, std::memory_order_release);
+    before.store(now.sa_handler, std::memory_order_release);
+    struct sigaction ours = now;
+    ours.sa_handler = on_interrupt;
+    ours.sa_flags |= SA_ONSTACK;
+    // What the note sends this thread comes when the handler has returned, to where it was interrupted.
+    if (const int signal = host::signal_number()) sigaddset(&ours.sa_mask, signal);
+    struct sigaction replaced {};
+    sigaction(SIGINT, &ours, &replaced);
+    if (replaced.sa_handler == now.sa_handler || replaced.sa_handler == on_interrupt) {
+      note();  // one may have come just before, which only the other handler has seen
+      return true;
+    }
+    // Another thread has put its own there meanwhile: that is the one to stand before.
+    sigaction(SIGINT, &replaced, nullptr);
+    now = replaced;
+  }
+  return false;
 }
 
 }  // namespace osthread::python::sigint

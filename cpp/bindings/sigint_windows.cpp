@@ -6,6 +6,6 @@ namespace osthread::python::sigint {
 
 // Windows calls the handlers of Ctrl-C on a thread of its own, where there is no run to speak to: a
 // LuaState's code ends when it returns to Python.
-void stand_before(void (*)() noexcept) {}
+bool stand_before(void (*)() noexcept) noexcept { return false; }
 
 }  // namespace osthread::python::sigint

@@ -14,6 +14,34 @@
 namespace osthread::python {
 namespace {
 
+// A new reference: an int if it is whole and exact, and no -0.0. (Not by std::trunc(), which is a call.)
+PyObject* new_number(double number) {
+  if (std::fabs(number) <= 0x1p53) {
+    const auto integer = static_cast<long long>(number);
+    if (static_cast<double>(integer) == number && !(integer == 0 && std::signbit(number)))
+      return PyLong_FromLongLong(integer);
+  }
+  return PyFloat_FromDouble(number);
+}
+
+py::object number_to_python(double number) { return py::reinterpret_steal<py::object>(new_number(number)); }
+
+// What most results are, without an Unbuilder; null if it is something else.
+py::object plain(const Value& value, const Encoding& encoding) {
+  switch (value.type()) {
+    case Value::Type::nil:
+      return py::none();
+    case Value::Type::boolean:
+      return py::bool_(value.boolean());
+    case Value::Type::number:
+      return number_to_python(value.number());
+    case Value::Type::string:
+      return text_to_python(value.bytes(), encoding);
+    default:
+      return {};
+  }
+}
+
 // Makes the Python objects of a graph, breadth first, so that depth costs no stack.
 class Unbuilder {
  public:
@@ -66,7 +94,7 @@ class Unbuilder {
       case Value::Type::boolean:
         return py::bool_(value.boolean());
       case Value::Type::number:
-        return number(value.number());
+        return number_to_python(value.number());
       case Value::Type::int64:
         return py::reinterpret_steal<py::object>(PyLong_FromLongLong(value.int64()));
       case Value::Type::uint64:
@@ -82,13 +110,6 @@ class Unbuilder {
         return object(value, parent);
     }
     return py::none();
-  }
-
-  static py::object number(double number) {
-    const bool whole =
-        std::trunc(number) == number && std::fabs(number) <= 0x1p53 && !(number == 0 && std::signbit(number));
-    if (whole) return py::reinterpret_steal<py::object>(PyLong_FromLongLong(static_cast<long long>(number)));
-    return py::reinterpret_steal<py::object>(PyFloat_FromDouble(number));
   }
 
   py::object object(const Value& value, std::size_t parent) {
@@ -113,9 +134,14 @@ class Unbuilder {
   void fill_list(std::size_t at) {
     const TableData& table = *nodes_[at].table;
     const py::object list = nodes_[at].object;
-    for (std::size_t i = 0; i < table.array.size(); ++i)
-      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
-                      convert(table.array[i], at, nullptr, i + 1).release().ptr());
+    for (std::size_t i = 0; i < table.array.size(); ++i) {
+      const Value& element = table.array[i];
+      PyObject* const object = element.type() == Value::Type::number
+                                   ? new_number(element.number())
+                                   : convert(element, at, nullptr, i + 1).release().ptr();
+      if (!object) throw py::error_already_set();
+      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), object);
+    }
   }
 
   void fill_dict(std::size_t at) {
@@ -145,6 +171,7 @@ class Unbuilder {
 }  // namespace
 
 py::object to_python(const Value& value, const Encoding& encoding) {
+  if (py::object object = plain(value, encoding)) return object;
   return Unbuilder(encoding).root(value, "value");
 }
 
@@ -175,10 +202,11 @@ py::object text_to_python(std::string_view bytes, const Encoding& encoding) {
   return py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(bytes.data(), size));
 }
 
-py::object unpack(const py::tuple& values) {
+py::object unpack(const Values& values, const Encoding& encoding) {
   if (values.empty()) return py::none();
-  if (values.size() == 1) return values[0];
-  return values;
+  if (values.size() > 1) return to_tuple(values, encoding);
+  if (py::object object = plain(values[0], encoding)) return object;
+  return Unbuilder(encoding).root(values[0], "results[1]");
 }
 
 }  // namespace osthread::python

@@ -114,6 +114,7 @@ std::exception_ptr exception_of(const Object& object) {
 }
 
 void note_signal() noexcept { Run::note_host_signal(); }
+int signal_number() noexcept { return interrupt::signal_number(); }
 void let_signals_kill(bool allowed) noexcept { Run::let_signals_kill(allowed); }
 namespace {
 
@@ -143,6 +144,8 @@ void set_signal_check(bool (*check)()) noexcept {
   signal_check.store(check, std::memory_order_release);
   Run::set_host_check(&check_and_interrupt);
 }
+
+void set_look(void (*look)() noexcept) noexcept { Stop::set_look(look); }
 
 void set_thread_end(void (*end)() noexcept) noexcept { registry::set_native_end(end); }
 

@@ -73,9 +73,15 @@ int get_global_body(lua_State* L) {
   return 0;
 }
 
+struct Selection {
+  std::string_view name;
+  const CalledNames* kept;  // null: it is not to be
+};
+
 int select_body(lua_State* L) {
   const Run::Open open;
-  const auto* name = static_cast<const std::string_view*>(lua_touserdata(L, 1));
+  const auto* selection = static_cast<const Selection*>(lua_touserdata(L, 1));
+  const std::string_view* const name = &selection->name;
   lua_pushvalue(L, LUA_GLOBALSINDEX);
   std::string_view rest = *name;
   while (true) {
@@ -94,6 +100,7 @@ int select_body(lua_State* L) {
   if (!lua_isfunction(L, -2)) return luaL_error(L, "there is no global function '%s'", lua_tostring(L, -1));
   lua_pop(L, 1);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  if (selection->kept) selection->kept->keep(L, *name);
   return 0;
 }
 
@@ -285,7 +292,15 @@ std::optional<Outcome> Interpreter::finalize(Stop& stop) {
 
 void Interpreter::select(std::string_view name) {
   expression_ = false;
-  protect(select_body, &name);
+  lua_State* L = vm_->state();
+  if (called_.push(L, name)) {
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);
+    return;
+  }
+  const bool kept = name.find('.') == std::string_view::npos && called_.has_room();
+  const Selection selection{name, kept ? &called_ : nullptr};
+  protect(select_body, &selection);
+  if (kept) called_.note(name);
 }
 
 int Interpreter::keep(lua_CFunction through, void* context) {

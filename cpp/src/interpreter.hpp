@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "called_names.hpp"
 #include "osthread/options.hpp"
 #include "run.hpp"
 #include "vm.hpp"
@@ -97,6 +98,7 @@ class Interpreter {
   const std::string name_;
   std::unique_ptr<Vm> vm_;
   bool expression_ = false;
+  CalledNames called_;
   Stop* stop_ = nullptr;
   std::optional<Outcome> left_;
   const char* left_because_ = "";

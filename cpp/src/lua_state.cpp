@@ -54,6 +54,13 @@ std::vector<Frame> LuaState::error_frames() const { return core_->error_frames()
 void LuaState::close() { core_->close(); }
 bool LuaState::closed() const { return core_->closed(); }
 
+Values host::call_looked_after(LuaState& state, std::string_view dotted_name, const Values& args) {
+  const bool later = interrupt::reaches_running_code();
+  if (!later) Stop::look_now();
+  return state.core_->run([dotted_name](Interpreter& interpreter) { interpreter.select(dotted_name); }, args,
+                          later);
+}
+
 std::vector<Object*> host::objects_of(const LuaState& state) { return state.core_->objects(); }
 
 }  // namespace osthread

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <typeinfo>
 
@@ -295,7 +296,29 @@ void push_values(lua_State* L, std::span<const Value> values) {
   lua_remove(L, base + 1);
 }
 
+namespace {
+
+// Whether pushing them takes neither memory nor more slots than there always are.
+bool push_without_call(const Values& args) noexcept {
+  constexpr std::size_t kSlots = LUA_MINSTACK - 4;
+  return args.size() <= kSlots && std::all_of(args.begin(), args.end(), [](const Value& value) {
+           return value.type() <= Value::Type::number;
+         });
+}
+
+}  // namespace
+
 int call_protected(lua_State* L, const Values& args, bool expression) {
+  // What most calls are needs no body to push its arguments in.
+  if (!expression && !lua_iscfunction(L, -1) && push_without_call(args)) {
+    const int base = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kOnError);
+    lua_insert(L, base);
+    for (const Value& value : args) push_plain_number(L, value);
+    const int status = lua_pcall(L, static_cast<int>(args.size()), LUA_MULTRET, base);
+    lua_remove(L, base);
+    return status;
+  }
   Vm& vm = Vm::of(L);
   void* const outer = vm.conversion;
   Call call{&args, expression};

@@ -14,23 +14,24 @@ enum : int {
   kInvoke,  // closures that bodies run in, made ahead because making one may raise
   kRead,
   kWrite,
-  kOnError,    // message handler
-  kText,       // an error value's own __tostring
-  kPrint,      // stock functions that ours stand before
-  kCdata,      // helpers for 64-bit integers and NULL, made when first needed
-  kNames,      // library functions and tables to their names, made when first needed
-  kModules,    // what the limited require knows
-  kExitValue,  // what os.exit was called with
-  kChunk,      // the compiled chunk
-  kTostring,   // the stock tostring, whatever the script puts in its place
-  kFfi,        // the library ffi where the script may not have it
-  kModule,     // the module osthread, made when first needed
-  kClasses,    // what makes a box of each class that is Lua over FFI; made with the module's Lua half
-  kBoxes,      // objects of the host to their boxes, and all boxes; weak
-  kLoop,       // luv: its loop, made when it is opened
-  kLoopError,  // luv: what a callback has raised
-  kKept,       // compiled functions that are to be run again and again, by number
-  kCount = kKept
+  kOnError,      // message handler
+  kText,         // an error value's own __tostring
+  kPrint,        // stock functions that ours stand before
+  kCdata,        // helpers for 64-bit integers and NULL, made when first needed
+  kNames,        // library functions and tables to their names, made when first needed
+  kModules,      // what the limited require knows
+  kExitValue,    // what os.exit was called with
+  kChunk,        // the compiled chunk
+  kTostring,     // the stock tostring, whatever the script puts in its place
+  kFfi,          // the library ffi where the script may not have it
+  kModule,       // the module osthread, made when first needed
+  kClasses,      // what makes a box of each class that is Lua over FFI; made with the module's Lua half
+  kBoxes,        // objects of the host to their boxes, and all boxes; weak
+  kLoop,         // luv: its loop, made when it is opened
+  kLoopError,    // luv: what a callback has raised
+  kKept,         // compiled functions that are to be run again and again, by number
+  kCalledNames,  // strings: names of functions that the host has called
+  kCount = kCalledNames
 };
 
 }  // namespace osthread::slot

@@ -56,7 +56,9 @@ void Run::attend() noexcept { attend(&this_slot); }
 
 void Run::attend(const RunSlot* slot) noexcept {
   Run* run = slot->innermost;
-  if (run == nullptr || slot->setting_hook) return;
+  if (run == nullptr) return;
+  run->stop_.look();
+  if (slot->setting_hook) return;
   if (!run->open_.load(std::memory_order_relaxed) || !run->wants_hook()) return;
   const Stop* owner;
   if (run->due(owner) == Due::first) {

@@ -43,13 +43,11 @@ class StateCore::Turn {
 // While one lives, there is something to stop; within the time limit. Of a Turn.
 class StateCore::Running {
  public:
-  explicit Running(StateCore& core) : core_(core), stop_(core.locks_->stop) {
-    stop_->open();
+  explicit Running(StateCore& core, bool looked_after = false) : core_(core), stop_(core.locks_->stop) {
     core.running_ = true;
     core.interpreter_->set_stop(stop_.get());
     try {
-      stop_->bind(interrupt::this_thread());
-      if (stop_->reason() != StopReason::none) keep_asking(stop_);  // asked while there was nobody to poke
+      open_here(stop_, looked_after);
       if (const auto limit = core.time_limit()) bound_time(stop_, *limit);
     } catch (...) {
       end();
@@ -62,7 +60,6 @@ class StateCore::Running {
 
  private:
   void end() noexcept {
-    stop_->clear_deadline();
     stop_->close();
     if (core_.interpreter_) core_.interpreter_->set_stop(nullptr);
     core_.running_ = false;
@@ -104,18 +101,18 @@ StateCore::Locks& StateCore::locks() {
   return *locks_;
 }
 
-Values StateCore::run(const Select& select, const Values& args) {
+Values StateCore::run(const Select& select, const Values& args, bool looked_after) {
   const Turn turn(*this);
   if (running_)
     throw std::logic_error(
         "this LuaState is running: a function that it calls can't run code in it; use another LuaState");
   Outcome outcome;
   {
-    const Running running(*this);
+    const Running running(*this, looked_after);
     Stop& stop = *locks_->stop;
     std::exception_ptr refused;
     std::optional<Outcome> left = interpreter_->relieve(stop);
-    const std::uint64_t files_before = open_files::count();
+    const std::uint64_t files_before = interpreter_->vm().has_files ? open_files::count() : 0;
     try {
       if (!left) {
         select(*interpreter_);
@@ -132,7 +129,8 @@ Values StateCore::run(const Select& select, const Values& args) {
     if (left) outcome = std::move(*left);
     if (refused && !outcome.error) std::rethrow_exception(refused);
   }
-  {
+  if (has_frames_ || !outcome.frames.empty()) {
+    has_frames_ = !outcome.frames.empty();
     const std::lock_guard settings(locks_->settings);
     last_frames_ = std::move(outcome.frames);
   }

@@ -32,8 +32,9 @@ class StateCore {
   StateCore& operator=(const StateCore&) = delete;
 
   // Runs what `select` makes the next of the interpreter's, or what it throws.
+  // `looked_after`: the host looks after it if it lasts (Stop::set_look()).
   using Select = std::function<void(Interpreter& interpreter)>;
-  Values run(const Select& select, const Values& args);
+  Values run(const Select& select, const Values& args, bool looked_after = false);
   // Something short with the state: a collection may run finalizers meanwhile.
   Value with(const std::function<Value(Interpreter& interpreter)>& body);
 
@@ -66,6 +67,7 @@ class StateCore {
   int turns_ = 0;
   std::optional<std::chrono::nanoseconds> time_limit_;
   bool running_ = false;
+  bool has_frames_ = false;          // of the turns: whether last_frames_ has any
   const char* closed_because_ = "";  // of the turns
   std::unique_ptr<Locks> locks_;
   std::unique_ptr<Interpreter> interpreter_;

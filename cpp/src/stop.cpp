@@ -9,9 +9,45 @@
 
 namespace osthread {
 
+namespace {
+
+std::atomic<void (*)() noexcept> hosts_look{nullptr};
+
+}  // namespace
+
+void Stop::set_look(void (*look)() noexcept) noexcept { hosts_look.store(look, std::memory_order_release); }
+
+void Stop::look() noexcept {
+  if (!look_.load(std::memory_order_relaxed)) return;
+  look_.store(false, std::memory_order_relaxed);
+  look_now();
+}
+
+void Stop::look_now() noexcept {
+  if (const auto look = hosts_look.load(std::memory_order_acquire)) look();
+}
+
 void Stop::open() noexcept {
   const std::lock_guard lock(mutex_);
+  begin();
+}
+
+std::optional<Clock::time_point> Stop::open_here(interrupt::Target target, bool looked_after) noexcept {
+  const std::lock_guard lock(mutex_);
+  begin();
+  target_ = target;
+  looked_after_ = looked_after;
+  if (!looked_after || lasting_at_ != Clock::time_point::max()) return std::nullopt;
+  lasting_ = opened_;
+  lasting_at_ = Clock::now() + kLookAfter;
+  if (watched_ <= lasting_at_) return std::nullopt;
+  watched_ = lasting_at_;
+  return watched_;
+}
+
+void Stop::begin() noexcept {
   open_ = true;
+  ++opened_;
   finalizing_.store(false, std::memory_order_relaxed);
   leave_.store(Leave::no, std::memory_order_relaxed);
   uncut_.store(false, std::memory_order_relaxed);
@@ -37,6 +73,9 @@ void Stop::close() noexcept {
   const std::lock_guard lock(mutex_);
   open_ = false;
   target_.reset();
+  deadline_ = Clock::time_point::max();
+  looked_after_ = false;
+  look_.store(false, std::memory_order_relaxed);
   if (paused_.exchange(false, std::memory_order_acq_rel)) holding_.wake_all();
   if (inspection_) {
     inspection_->done.store(true, std::memory_order_release);
@@ -216,24 +255,41 @@ std::optional<Clock::time_point> Stop::deadline() noexcept {
 
 void Stop::forget_watch() noexcept {
   const std::lock_guard lock(mutex_);
-  deadline_ = watched_ = Clock::time_point::max();
+  deadline_ = watched_ = lasting_at_ = Clock::time_point::max();
 }
 
-std::optional<Clock::time_point> Stop::watch() noexcept {
+// Without a clock at the run's begin: it lasts if it was there the last time, too. When to look again.
+Clock::time_point Stop::watch_lasting(Clock::time_point now) noexcept {
+  if (now < lasting_at_) return lasting_at_;
+  const bool lasts = lasting_ == opened_;
+  lasting_ = opened_;
+  if (lasts && open_ && looked_after_) {
+    look_.store(true, std::memory_order_relaxed);
+    poke();
+  }
+  lasting_at_ = lasts ? Clock::time_point::max() : now + kLookAfter;
+  return lasting_at_;
+}
+
+std::optional<Clock::time_point> Stop::watch(Clock::time_point at) noexcept {
   // All under one lock: a call that ends in between must not hand its timeout to the next one.
   const std::lock_guard lock(mutex_);
-  if (deadline_ != Clock::time_point::max() && Clock::now() < deadline_) {
-    watched_ = deadline_;
-    return deadline_;
+  if (at != watched_) return std::nullopt;  // somebody else was told to watch sooner, and goes on from there
+  const Clock::time_point now = Clock::now();
+  Clock::time_point next = std::min(deadline_, watch_lasting(now));
+  if (now >= deadline_) {
+    if (open_) {
+      overdue_since_.store(now_ns(), std::memory_order_relaxed);
+      note_asked(StopReason::deadline);
+    }
+    deadline_ = Clock::time_point::max();
+    next = lasting_at_;
   }
-  if (deadline_ != Clock::time_point::max() && open_) {
-    overdue_since_.store(now_ns(), std::memory_order_relaxed);
-    note_asked(StopReason::deadline);
-  }
-  deadline_ = Clock::time_point::max();
-  const std::optional<Clock::time_point> again = deliver_locked();  // and so on until the run has ended
-  watched_ = again.value_or(Clock::time_point::max());
-  return again;
+  if (overdue_since_.load(std::memory_order_relaxed) != 0)  // and so on until the run has ended
+    next = std::min(next, deliver_locked().value_or(Clock::time_point::max()));
+  watched_ = next;
+  if (next == Clock::time_point::max()) return std::nullopt;
+  return next;
 }
 
 std::optional<std::vector<Frame>> Stop::inspect(Clock::time_point deadline) {

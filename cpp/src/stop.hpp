@@ -37,6 +37,8 @@ inline constexpr std::chrono::milliseconds kUnwinding{200};
 // to wait for a CPU until it hears of it.
 inline constexpr std::chrono::milliseconds kAnswer = 2 * kAskAgain;
 inline constexpr std::chrono::seconds kBusyMachine{1};
+// How long a run may last until the host looks after it.
+inline constexpr std::chrono::milliseconds kLookAfter{20};
 
 enum class StopReason : std::uint8_t { none, interrupt, deadline };
 
@@ -51,6 +53,9 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // runs it.
   void open() noexcept;
   void bind(interrupt::Target target) noexcept;
+  // Both at once. `looked_after`: if it lasts, the host looks after it on its thread (set_look()). When
+  // somebody has to be told to watch(), for that; nothing: an earlier call's watch does for this one too.
+  std::optional<Clock::time_point> open_here(interrupt::Target target, bool looked_after) noexcept;
   // From here to close() finalizers run, which take no hook; a signal would only cut their system calls
   // short.
   void begin_finalizers() noexcept { take_signals(false); }
@@ -75,14 +80,18 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // over, or no thread is bound.
   std::optional<Clock::time_point> deliver() noexcept;
 
-  // A time at which to ask for the stop by itself: whether somebody has to be told to watch() then (an
-  // earlier call's watch may do for this one too). clear_deadline() when what it bounds has ended.
+  // A time at which to ask for the stop by itself: whether somebody has to be told to watch() then, as with
+  // open_here(). clear_deadline() when what it bounds has ended; close() does so, too.
   bool set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept;
   void clear_deadline() noexcept;
   std::optional<Clock::time_point> deadline() noexcept;  // whether it has passed or not
   void forget_watch() noexcept;                          // there is nobody to watch
-  // At that time: asks if the deadline still stands and has passed. When to watch again.
-  std::optional<Clock::time_point> watch() noexcept;
+  // What the host wants to see to on the thread of a run that is looked after, async-signal-safe.
+  static void set_look(void (*look)() noexcept) noexcept;
+  static void look_now() noexcept;
+  // At that time, which is `at`: asks if the deadline still stands and has passed. When to watch again;
+  // nothing: it is not needed, or somebody else is to do it.
+  std::optional<Clock::time_point> watch(Clock::time_point at) noexcept;
 
   // Where the thread is now: waits for its answer, at most until the deadline. Nothing if it did not answer
   // (it sits in C or host code) or does not run.
@@ -118,6 +127,9 @@ class Stop : public std::enable_shared_from_this<Stop> {
   };
 
   bool note_asked(StopReason reason) noexcept;
+  void begin() noexcept;
+  Clock::time_point watch_lasting(Clock::time_point now) noexcept;
+  void look() noexcept;
   Clock::time_point leaving_at() const noexcept;
   std::optional<Clock::time_point> deliver_locked() noexcept;
   void wake() noexcept;
@@ -152,8 +164,14 @@ class Stop : public std::enable_shared_from_this<Stop> {
   // Of mutex_: the deadline, and the earliest time at which a watch() is due; max: none.
   Clock::time_point deadline_ = Clock::time_point::max();
   Clock::time_point watched_ = Clock::time_point::max();
-  Waiter* other_ = nullptr;       // of mutex_
-  MemoryQuota* quota_ = nullptr;  // of mutex_
+  // Of mutex_: how often it was opened, and how often the last time it was looked whether the same run lasts.
+  bool looked_after_ = false;
+  std::uint64_t opened_ = 0;
+  std::uint64_t lasting_ = 0;
+  Clock::time_point lasting_at_ = Clock::time_point::max();  // when to look; max: nobody is told to
+  std::atomic<bool> look_{false};                            // wanted, on the thread
+  Waiter* other_ = nullptr;                                  // of mutex_
+  MemoryQuota* quota_ = nullptr;                             // of mutex_
   Waiter waiter_;
   Waiter holding_;
 };

@@ -78,15 +78,31 @@ bool pause_now(const std::shared_ptr<Stop>& stop) noexcept {
   return true;
 }
 
-void bound_time(const std::shared_ptr<Stop>& stop, std::chrono::nanoseconds limit) {
-  const Clock::time_point deadline = deadline_after(limit);
-  if (!stop->set_deadline(deadline, limit)) return;
+namespace {
+
+void watch_from(const std::shared_ptr<Stop>& stop, Clock::time_point at) {
   try {
-    Watchdog::instance().schedule(deadline, [stop] { return stop->watch(); });
+    Watchdog::instance().schedule(at, [stop, at]() mutable {
+      const std::optional<Clock::time_point> next = stop->watch(at);
+      if (next) at = *next;
+      return next;
+    });
   } catch (...) {
     stop->forget_watch();
     throw;
   }
+}
+
+}  // namespace
+
+void open_here(const std::shared_ptr<Stop>& stop, bool looked_after) {
+  if (const auto at = stop->open_here(interrupt::this_thread(), looked_after)) watch_from(stop, *at);
+}
+
+void bound_time(const std::shared_ptr<Stop>& stop, std::chrono::nanoseconds limit) {
+  const Clock::time_point deadline = deadline_after(limit);
+  if (!stop->set_deadline(deadline, limit)) return;
+  watch_from(stop, deadline);
 }
 
 }  // namespace osthread

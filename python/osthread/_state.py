@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._function import LuaFunction
@@ -77,15 +77,10 @@ class LuaState(_core.State):
             raise TypeError(f"eval() takes a Lua expression as a str, not {type(expression).__name__}")
         return self._eval(expression)
 
-    def call(self, function: LuaFunction | str, /, *args: Any) -> Any:
-        """Calls a :class:`LuaFunction`, or the global function of a dotted name."""
-        if isinstance(function, str):
-            return self._call_global(function, args)
-        if not isinstance(function, LuaFunction):
-            raise TypeError(
-                f"call() takes a LuaFunction or the name of a global function, not {type(function).__name__}"
-            )
-        return self._execute(function._value, "", args)
+    if TYPE_CHECKING:  # it is the core's own method, as a call of this one would take longer than Lua's
+
+        def call(self, function: LuaFunction | str, /, *args: Any) -> Any:
+            """Calls a :class:`LuaFunction`, or the global function of a dotted name."""
 
     def __getitem__(self, name: str) -> Any:
         """A global, copied; ``None`` if absent."""

@@ -25,6 +25,8 @@ StopStage stage_of(const OSThread& thread) {
   return StopStage::kill;
 }
 
+std::atomic<int> looks{0};
+
 }  // namespace
 
 TEST_CASE("a Stop hears only while it is open") {
@@ -51,13 +53,14 @@ TEST_CASE("a deadline asks once it has passed, unless it is cleared or set anew"
   const Clock::time_point now = Clock::now();
   CHECK(stop->set_deadline(now + 1h, 1h));
   CHECK_FALSE(stop->set_deadline(now + 2h, 2h));  // the earlier watch does for this one too
-  CHECK(stop->watch() == now + 2h);
+  CHECK(stop->watch(now + 1h) == now + 2h);
   CHECK(stop->set_deadline(now + 1h, 1h));
+  CHECK_FALSE(stop->watch(now + 2h).has_value());  // whoever was told of the earlier one goes on from there
   stop->clear_deadline();
-  CHECK_FALSE(stop->watch().has_value());
+  CHECK_FALSE(stop->watch(now + 1h).has_value());
   CHECK(stop->reason() == StopReason::none);
   CHECK(stop->set_deadline(now, 0ns));
-  (void)stop->watch();
+  (void)stop->watch(now);
   CHECK(stop->reason() == StopReason::deadline);
   CHECK_FALSE(stop->set_deadline(Clock::time_point::max(), 1h));
 }
@@ -66,15 +69,48 @@ TEST_CASE("a watch that goes on serves the next deadline too") {
   const auto stop = std::make_shared<Stop>(10ms);
   stop->open();
   stop->bind(interrupt::this_thread());
-  REQUIRE(stop->set_deadline(Clock::now(), 0ns));
-  REQUIRE(stop->watch().has_value());  // it asks, and will ask again
+  const Clock::time_point now = Clock::now();
+  REQUIRE(stop->set_deadline(now, 0ns));
+  const auto again = stop->watch(now);
+  REQUIRE(again.has_value());  // it asks, and will ask again
   stop->clear_deadline();
   stop->close();
   stop->open();  // the next call, before it does
   stop->bind(interrupt::this_thread());
   const bool needs_another = stop->set_deadline(Clock::now() + 1h, 1h);
-  CHECK(needs_another != stop->watch().has_value());  // one of the two watches, not both
+  CHECK(needs_another != stop->watch(*again).has_value());  // one of the two watches, not both
   stop->close();
+}
+
+TEST_CASE("a run that is looked after is so once, if it lasts") {
+  Stop::set_look([]() noexcept { ++looks; });
+  const auto stop = std::make_shared<Stop>(10ms);
+  LuaState lua;
+  lua.execute("return 1");  // this thread can be reached from here on
+  Vm vm(Vm::Environment::ignored, {});
+  auto at = stop->open_here(interrupt::this_thread(), true);
+  REQUIRE(at.has_value());
+  {
+    Run run(vm, *stop);
+    at = stop->watch(*at);  // too early
+    CHECK(looks == 0);
+    while (Clock::now() < *at) std::this_thread::yield();
+    CHECK_FALSE(stop->watch(*at).has_value());
+    run.attend();  // where no signal does it
+    CHECK(looks == 1);
+  }
+  stop->close();
+  at = stop->open_here(interrupt::this_thread(), true);
+  REQUIRE(at.has_value());
+  stop->close();
+  CHECK_FALSE(stop->open_here(interrupt::this_thread(), true).has_value());  // that watch does for it, too
+  while (Clock::now() < *at) std::this_thread::yield();
+  Run run(vm, *stop);
+  at = stop->watch(*at);  // another run than the one that it began with
+  CHECK(at.has_value());
+  CHECK(looks == 1);
+  stop->close();
+  Stop::set_look(nullptr);
 }
 
 TEST_CASE("a stop asked before the thread starts ends it at its first instruction [compiled loop]") {

@@ -31,8 +31,8 @@ FLOORS = {
     3: "ring channel_core channel select sync_core sync holdings "
     "shared_handle shared_handle_parts shared_table shared_table_core dtype half_float shared_buffer "
     "shared_buffer_core",
-    4: "options chunk turn_lock interpreter interpreter_errors prepared_states watchdog registry thread_core "
-    "thread_core_stopping thread_core_talking thread_core_owning thread_handle owned_threads osthread "
+    4: "options chunk called_names turn_lock interpreter interpreter_errors prepared_states watchdog registry "
+    "thread_core thread_core_stopping thread_core_talking thread_core_owning thread_handle owned_threads osthread "
     "lua_state state_core host host_channel host_sync run_lua_thread",
     5: "lua_pool pool_core pool_job pool_worker pool_arrays host_pool",
     6: "lua_module lua_channel lua_wait lua_message lua_sync lua_shared_table lua_shared_buffer lua_thread "

@@ -27,7 +27,8 @@ def waits():
     return frame is not None
 
 def started():
-    while not waits():
+    # Lua that the main thread runs calls this from where Ctrl-C is to come.
+    while threading.current_thread() is not threading.main_thread() and not waits():
         time.sleep(0.001)
     say("started")
 
@@ -107,6 +108,41 @@ except KeyboardInterrupt as error:
 say(state.eval("6 * 7"))
 """
     assert press(start_script, body) == ["interrupted NoneType", "42"]
+
+
+def test_ctrl_c_ends_a_call_whose_callback_has_set_a_handler(start_script) -> None:
+    body = """
+def set_handler():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # now it stands before ours
+
+state = LuaState(globals={"started": started, "set_handler": set_handler})
+state.execute("function f() set_handler() started() while true do end end")
+for _ in range(3):
+    try:
+        state.call("f")
+    except KeyboardInterrupt:
+        say("interrupted")
+say(state.eval("6 * 7"))
+"""
+    assert press(start_script, body, times=3) == ["interrupted"] * 3 + ["42"]
+
+
+def test_ctrl_c_between_two_quick_calls_ends_the_next_long_one(start_script) -> None:
+    body = """
+state = LuaState(globals={"started": started})
+state.execute("function nothing() end function f() started() while true do end end")
+for _ in range(20):
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    state.call("nothing")
+    signal.signal(signal.SIGINT, old)
+    state.call("nothing")
+try:
+    state.call("f")
+except KeyboardInterrupt:
+    say("interrupted")
+say(state.eval("6 * 7"))
+"""
+    assert press(start_script, body) == ["interrupted", "42"]
 
 
 def test_ctrl_c_in_a_state_whose_code_swallows_it(start_script) -> None:

@@ -362,6 +362,62 @@ with osthread.LuaState() as state:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_name_that_was_called_means_what_it_means_now(lua: LuaState) -> None:
+    lua.execute("function f() return 1 end")
+    assert [lua.call("f") for _ in range(3)] == [1, 1, 1]
+    lua.execute("function f() return 2 end")
+    assert lua.call("f") == 2
+    lua["f"] = None
+    for _ in range(2):
+        with pytest.raises(LuaError, match="there is no global function 'f'"):
+            lua.call("f")
+    lua.execute("f = setmetatable({}, {__call = function() return 3 end})")
+    with pytest.raises(LuaError, match="there is no global function 'f'"):
+        lua.call("f")
+    lua.execute("f = math.floor")
+    assert lua.call("f", 2.5) == 2
+    lua.execute("setfenv(0, {f = function() return 4 end})")
+    assert lua.call("f") == 4
+
+
+def test_any_number_of_names_can_be_called(lua: LuaState) -> None:
+    lua.execute("for i = 1, 100 do _G['f' .. i] = function(...) return i, ... end end")
+    for _ in range(2):
+        for i in range(1, 101):
+            assert lua.call(f"f{i}", "x") == (i, "x")
+
+
+def test_a_call_takes_and_returns_any_number_of_values(lua: LuaState) -> None:
+    lua.execute("function id(...) return ... end")
+    for count in (0, 1, 2, 15, 16, 17, 30, 250):
+        numbers = tuple(range(count))
+        expected = None if count == 0 else numbers[0] if count == 1 else numbers
+        assert lua.call("id", *numbers) == expected
+    assert lua.call("id", None, True, 1.5, -0.0, 2**60, "x", b"y", [1, 2], {"k": 1}) == (
+        *(None, True, 1.5, -0.0, 2**60, "x", "y", [1, 2], {"k": 1}),
+    )
+
+
+def test_the_frames_of_an_error_are_the_same_with_any_arguments(lua: LuaState) -> None:
+    lua.execute("function f(...)\n local x = nil + 1\nend")
+    frames = []
+    for args in ((1, 2), ("text",), ([1],)):
+        with pytest.raises(LuaError) as caught:
+            lua.call("f", *args)
+        frames.append(caught.value.frames)
+    assert frames[0] == frames[1] == frames[2] != ()
+
+
+def test_call_takes_no_keywords_and_needs_a_function(lua: LuaState) -> None:
+    with pytest.raises(TypeError):
+        lua.call("print", end="")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="name of a global function"):
+        lua.call()  # type: ignore[call-arg]
+    with pytest.raises(UnicodeEncodeError):
+        lua.call("\ud800")
+    assert lua.call("tostring", 1) == "1"
+
+
 @pytest.mark.parametrize("name", ["print.x", "math.floor.rep", "print.", ".print", "", "math..floor"])
 def test_name_that_goes_through_what_is_no_table_is_an_error(name: str) -> None:
     with LuaState() as state, pytest.raises(LuaError, match="there is no global function"):

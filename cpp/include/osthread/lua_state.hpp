@@ -32,8 +32,10 @@ OSTHREAD_EXPORT Value compile_function(const Code& code);
 class LuaState;
 class StateCore;
 namespace host {
-std::vector<Object*> objects_of(const LuaState& state);  // of the bindings
-}
+// Of the bindings.
+std::vector<Object*> objects_of(const LuaState& state);
+Values call_looked_after(LuaState& state, std::string_view dotted_name, const Values& args);
+}  // namespace host
 
 class OSTHREAD_EXPORT LuaState {
  public:
@@ -71,6 +73,7 @@ class OSTHREAD_EXPORT LuaState {
 
  private:
   friend std::vector<Object*> host::objects_of(const LuaState& state);
+  friend Values host::call_looked_after(LuaState& state, std::string_view dotted_name, const Values& args);
   std::unique_ptr<StateCore> core_;
 };
 
