@@ -282,6 +282,22 @@ py::list take(Self<PyTask> task, std::size_t first, const py::object& timeout) {
   return results;
 }
 
+// All results, when they are there. Of one that failed: raises that, as soon as it has.
+py::list collect(Self<PyTask> task) {
+  PoolJob& job = *task->job;
+  wait_for([&] { return host::wait_through(*task->pool, job); });
+  const std::size_t count = host::count(job);
+  for (std::size_t item = 0; item < count; ++item)
+    if (host::settled(job, item) && host::status(job, item) != TaskStatus::finished)
+      raise(host::error(job, item), host::error_frames(job, item), task->results->encoding());
+  drop_dead_references();
+  py::list results(count);
+  for (std::size_t item = 0; item < count; ++item)
+    PyList_SET_ITEM(results.ptr(), static_cast<Py_ssize_t>(item),
+                    result_of(job, item, task->results->encoding()).release().ptr());
+  return results;
+}
+
 }  // namespace
 
 void bind_pool(py::module_& module) {
@@ -289,6 +305,7 @@ void bind_pool(py::module_& module) {
   py::class_<PyTask>(module, "PoolTask", "What a pool was given to do.")
       .def("_wait", &wait, py::arg("timeout"))
       .def("_take", &take, py::arg("first"), py::arg("timeout"))
+      .def("_collect", &collect)
       .def(
           "_cancel", [](Self<PyTask> task) { return host::cancel(*task->pool, task->job); }, release)
       .def("_count", [](Self<PyTask> task) { return host::count(*task->job); })

@@ -124,6 +124,10 @@ Wait wait(const PoolCore& pool, PoolJob& job, std::optional<Clock::time_point> d
   pool.require_usable();
   return job.wait(deadline, Blocking::Caller::host);
 }
+Wait wait_through(const PoolCore& pool, PoolJob& job) {
+  pool.require_usable();
+  return job.wait_through(std::nullopt, Blocking::Caller::host);
+}
 Wait wait(const PoolCore& pool, PoolJob& job, std::size_t item, std::optional<Clock::time_point> deadline) {
   pool.require_usable();
   return job.wait(item, deadline, Blocking::Caller::host);

@@ -65,6 +65,8 @@ OSTHREAD_EXPORT bool done(const PoolJob& job) noexcept;
 OSTHREAD_EXPORT bool settled(const PoolJob& job, std::size_t item) noexcept;
 // std::logic_error after a fork.
 OSTHREAD_EXPORT Wait wait(const PoolCore& pool, PoolJob& job, std::optional<Clock::time_point> deadline);
+// Until it is done, or something in it has failed.
+OSTHREAD_EXPORT Wait wait_through(const PoolCore& pool, PoolJob& job);
 OSTHREAD_EXPORT Wait wait(const PoolCore& pool, PoolJob& job, std::size_t item,
                           std::optional<Clock::time_point> deadline);
 // Of a settled item: null if it has results.

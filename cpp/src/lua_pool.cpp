@@ -75,14 +75,13 @@ std::vector<Values> run_all(PoolCore& core, PoolJob::Work work) {
   std::vector<Values> results;
   results.reserve(job->count());
   try {
-    for (std::size_t item = 0; item < job->count(); ++item) {
-      persist([&] { return job->wait(item, std::nullopt, Blocking::Caller::host); });
-      results.push_back(job->results(item));
-    }
-    // Until the workers have given back what they were lent.
-    persist([&] { return job->wait(std::nullopt, Blocking::Caller::host); });
+    persist([&] { return job->wait_through(std::nullopt, Blocking::Caller::host); });
+    for (std::size_t item = 0; item < job->count(); ++item)
+      if (job->settled(item)) results.push_back(job->results(item));  // or what it failed with
   } catch (...) {
     core.cancel(job);
+    // Until the workers have given back what they were lent.
+    persist([&] { return job->wait(std::nullopt, Blocking::Caller::host); });
     throw;
   }
   return results;

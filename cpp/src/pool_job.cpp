@@ -91,6 +91,7 @@ void PoolJob::settle(std::size_t item, State state) noexcept {
   // Sequentially consistent, as is the waiter's: it writes awaited_ and then reads this, we do it the other
   // way round. With anything weaker both could read the old value, and it would sleep for ever.
   items_[item].state.store(state, std::memory_order_seq_cst);
+  if (state == State::failed) failed_.store(true, std::memory_order_seq_cst);
   count_down(item);
 }
 
@@ -103,7 +104,9 @@ void PoolJob::count_down(std::size_t settled) noexcept {
     done_.store(true, std::memory_order_seq_cst);  // as above
   }
   const std::size_t awaited = awaited_.load(std::memory_order_seq_cst);
-  if (awaited != kNobody && (awaited == settled || awaited == kAny)) settled_.wake_all();
+  if (awaited != kNobody &&
+      (awaited == settled || awaited == kAny || (awaited == kAll && (last || failed_.load()))))
+    settled_.wake_all();
   if (last && awaited == kNobody && observer_) observer_->unawaited();
 }
 
@@ -150,7 +153,11 @@ Wait PoolJob::wait(std::size_t item, std::optional<Clock::time_point> deadline,
 }
 
 Wait PoolJob::wait(std::optional<Clock::time_point> deadline, Blocking::Caller caller) noexcept {
-  return wait_for(kAny, deadline, caller, [this] { return done(); });
+  return wait_for(kAll, deadline, caller, [this] { return done(); });
+}
+
+Wait PoolJob::wait_through(std::optional<Clock::time_point> deadline, Blocking::Caller caller) noexcept {
+  return wait_for(kAll, deadline, caller, [this] { return done() || failed_.load(); });
 }
 
 template <class Over>

@@ -81,6 +81,8 @@ class PoolJob : public std::enable_shared_from_this<PoolJob> {
   bool settled(std::size_t item) const noexcept;
   Wait wait(std::size_t item, std::optional<Clock::time_point> deadline, Blocking::Caller caller) noexcept;
   Wait wait(std::optional<Clock::time_point> deadline, Blocking::Caller caller) noexcept;
+  // Until it is done, or something in it has failed.
+  Wait wait_through(std::optional<Clock::time_point> deadline, Blocking::Caller caller) noexcept;
 
   // Of a settled item. LuaError, or whatever the host's functions threw; TaskCancelled.
   Values results(std::size_t item) const;
@@ -107,7 +109,8 @@ class PoolJob : public std::enable_shared_from_this<PoolJob> {
 
   // Of awaited_: an item, or one of these.
   static constexpr std::size_t kNobody = ~std::size_t{0};
-  static constexpr std::size_t kAny = kNobody - 1;  // several wait, or one for all
+  static constexpr std::size_t kAny = kNobody - 1;  // several wait
+  static constexpr std::size_t kAll = kAny - 1;     // for the end, or a failure
   class Awaiting;
 
   bool claim(std::size_t item) noexcept;
@@ -128,6 +131,7 @@ class PoolJob : public std::enable_shared_from_this<PoolJob> {
   std::atomic<std::size_t> next_{0};
   std::atomic<std::size_t> unsettled_;
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> failed_{false};
   std::atomic<bool> done_;
   std::unique_ptr<host::TaskObserver> observer_;
   std::shared_ptr<PoolTally> tally_;

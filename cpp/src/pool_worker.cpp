@@ -234,7 +234,7 @@ int PoolWorker::kept(Interpreter& interpreter, const Value& function) {
 void PoolWorker::give_back() noexcept {
   const int kept = std::exchange(made_, kNothing);
   most_ = 0;
-  giving_back_ = true;
+  set_giving_back(true);
   try {
     if (!state_->closed()) {
       state_->run([kept](Interpreter& interpreter) { interpreter.select(kept); }, {});
@@ -247,7 +247,12 @@ void PoolWorker::give_back() noexcept {
     // It was stopped, or had no memory: then the state goes, and with it what it holds.
     retire_state();
   }
-  giving_back_ = false;
+  set_giving_back(false);
+}
+
+void PoolWorker::set_giving_back(bool now) noexcept {
+  const std::lock_guard lock(mutex_);
+  giving_back_ = now;
 }
 
 bool PoolWorker::is_current() const noexcept {
@@ -267,7 +272,8 @@ void PoolWorker::stop() noexcept {
 }
 
 void PoolWorker::stop(const PoolJob& job) noexcept {
-  end_turn([&] { return job_.get() == &job; });
+  // What is left to be given back is no code of the job's, and soon done.
+  end_turn([&] { return job_.get() == &job && !giving_back_; });
 }
 
 template <class Is>

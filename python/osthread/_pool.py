@@ -285,7 +285,9 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         >>> pool.map_array("function(x, i, j, k) for i = i, j - 1 do x[i] = k * x[i] end end", x, out=x, args=(10,))
         """
         with self._lend(f, arrays, out, args, chunksize=chunksize) as task:
-            results = list(progress_bar(results_of(task), progress, task._count()))
+            results = (
+                list(progress_bar(results_of(task), progress, task._count())) if progress else task._collect()
+            )
         return results if out is None else out
 
     @contextmanager
@@ -312,8 +314,10 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
             task = self._map_array(source, name, buffers, target, args, chunk, rows)
             try:
                 yield task
-            finally:
+            except BaseException:
                 task._cancel()
+                raise
+            finally:
                 task._wait(None)
 
     # --- Ending it ------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def _over_rows(
     own = None if out is None else np.array(out)
     arrays = [np.require(array, requirements=["C", "ALIGNED"]) for array in arrays]  # they lie as they came
     with plugin.pool._lend(f, arrays, own, args, rows=rows) as task, plugin.cancelled_by(task._cancel):
-        results = list(results_of(task))
+        results = task._collect()
     return (None if own is None else own[slice(*rows)]), results
 
 

@@ -565,6 +565,20 @@ def test_map_array_reduces(pool: LuaPool) -> None:
     assert {count for _, _, count in bounds} == {2}
 
 
+def test_map_array_leaves_the_workers_their_states() -> None:
+    with LuaPool(2) as pool:
+        for _ in range(500):
+            pool.map_array("function(a, i, j) return j end", np.zeros(100))
+        assert pool.statistics().states <= 2
+
+
+def test_map_array_tells_of_an_error_at_once_and_stops_the_others(pool: LuaPool) -> None:
+    kernel = "function(a, i) if i == 3 then error('at three') end while i == 0 do end end"
+    with pytest.raises(LuaError, match="at three"):
+        pool.map_array(kernel, np.zeros(4), chunksize=1)
+    assert pool.submit("return 1").result() == 1
+
+
 def test_map_array_cuts_the_first_axis(pool: LuaPool) -> None:
     image = np.zeros((64, 48), "uint8")
     kernel = "function(a, i, j, width) for y = i, j - 1 do for x = 0, width - 1 do a[y * width + x] = y + x end end end"
