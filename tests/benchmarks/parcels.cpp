@@ -1,8 +1,10 @@
 // Strings and tables from a Lua thread to another: each arrives as a copy.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <osthread/osthread.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "measure.hpp"
@@ -114,16 +116,44 @@ double copied_twice(const Parcels& parcels, int different) {
   return microseconds_since(begin) / parcels.count;
 }
 
+// What two threads of C++ can carry: a fresh copy of each through a ring, by nothing but two counters, and a
+// copy of that. Millions a second.
+double carried_in_cpp(const Parcels& parcels, int different) {
+  const auto size = static_cast<std::size_t>(parcels.size);
+  const auto count = static_cast<std::size_t>(parcels.count);
+  const std::vector<char> strings(size * static_cast<std::size_t>(different), 'x');
+  std::vector<char*> ring(parcels.capacity);
+  std::atomic<std::size_t> sent{0}, received{0};
+  const Clock::time_point begin = Clock::now();
+  std::thread sender([&] {
+    for (std::size_t i = 0; i < count; ++i) {
+      while (i - received.load(std::memory_order_acquire) >= ring.size()) std::this_thread::yield();
+      ring[i % ring.size()] = copy_of(&strings[size * (i % static_cast<std::size_t>(different))], size);
+      sent.store(i + 1, std::memory_order_release);
+    }
+  });
+  for (std::size_t i = 0; i < count; ++i) {
+    while (sent.load(std::memory_order_acquire) <= i) std::this_thread::yield();
+    char* const on_the_way = ring[i % ring.size()];
+    std::free(copy_of(on_the_way, size));
+    std::free(on_the_way);
+    received.store(i + 1, std::memory_order_release);
+  }
+  sender.join();
+  return parcels.count / microseconds_since(begin);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   constexpr Parcels kShort{.count = 200'000, .size = 1 << 10, .capacity = 1024};
   constexpr Parcels kLong{.count = 256, .size = 1 << 20, .capacity = 16};
   constexpr Parcels kTables{.count = 500, .size = 10'000, .capacity = 16};
-  Samples millions_of_short, millions_made, long_ones, twice, tables, buffer;
+  Samples millions_of_short, millions_in_cpp, millions_made, long_ones, twice, tables, buffer;
   const int times = rounds(argc, argv, 11);
   for (int i = 0; i < times; ++i) {
     millions_of_short.add(1 / carried(kSendStrings, kShort, 4096));
+    millions_in_cpp.add(carried_in_cpp(kShort, 4096));
     millions_made.add(1 / made(kMakeStrings, kShort));
     long_ones.add(carried(kSendStrings, kLong, 64));
     twice.add(copied_twice(kLong, 64));
@@ -131,6 +161,8 @@ int main(int argc, char** argv) {
     buffer.add(made(std::string(kMakeTable) + kBufferTables, kTables));
   }
   print_row("Lua: strings of 1 KiB", millions_of_short.median(), "M/s", ">= 2");
+  print_row("Lua: strings of 1 KiB", millions_of_short.median(), "M/s", "C++: malloc, a ring, malloc",
+            millions_in_cpp.median(), "");
   print_row("Lua: strings of 1 KiB", millions_of_short.median(), "M/s", "LuaJIT making them, one thread",
             millions_made.median(), "");
   print_row("Lua: a string of 1 MiB", long_ones.median(), "us", "C++ malloc and memcpy, twice",

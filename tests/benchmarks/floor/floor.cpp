@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <barrier>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -78,15 +77,11 @@ double floor_axpy(double a, const double* x, double* y, long count, int threads)
 }
 
 double floor_axpy_rounds(double a, const double* x, double* y, long count, int threads, int rounds) {
-  std::barrier all(threads);
   std::vector<std::thread> workers;
   const Clock::time_point begin = Clock::now();
   for (int t = 0; t < threads; ++t)
     workers.emplace_back([&, t] {
-      for (int i = 0; i < rounds; ++i) {
-        axpy(a, x, y, count * t / threads, count * (t + 1) / threads);
-        all.arrive_and_wait();
-      }
+      for (int i = 0; i < rounds; ++i) axpy(a, x, y, count * t / threads, count * (t + 1) / threads);
     });
   for (std::thread& worker : workers) worker.join();
   return microseconds_since(begin) / 1e6 / rounds;
