@@ -50,6 +50,8 @@ bool check_signals() {
   return true;
 }
 
+bool sigint_is_due() noexcept { return !sigint::stands_before(); }
+
 // In a call that lasts. Whose handler it is, if it is another than before, nobody can tell without the GIL.
 void look_at_sigint() noexcept {
   if (sigint::stand_before(&host::note_signal)) host::let_signals_kill(false);
@@ -118,7 +120,7 @@ py::object take_signal_error() {
 
 void bind_process(py::module_& module) {
   host::set_signal_check(&check_signals);
-  host::set_look(&look_at_sigint);
+  host::set_look(&sigint_is_due, &look_at_sigint);
   host::set_finalizer_error_reporter(&report_finalizer_error);
   host::set_leak_reporter(&report_leak);
   host::set_thread_end(&drop_thread_state);

@@ -8,5 +8,7 @@ namespace osthread::python::sigint {
 // `note`. Nothing is done if SIGINT has no handler. Whether it was not there. Async-signal-safe, if `note`
 // is.
 bool stand_before(void (*note)() noexcept) noexcept;
+// Whether that would do nothing; on any thread.
+bool stands_before() noexcept;
 
 }  // namespace osthread::python::sigint

@@ -33,6 +33,12 @@ void on_interrupt(int number) {
 
 }  // namespace
 
+bool stands_before() noexcept {
+  struct sigaction now {};
+  return sigaction(SIGINT, nullptr, &now) != 0 || now.sa_handler == on_interrupt ||
+         (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN;
+}
+
 bool stand_before(void (*note)() noexcept) noexcept {
   struct sigaction now {};
   // Asked again each time, as signal.signal() puts Python's handler over ours.

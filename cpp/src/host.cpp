@@ -145,7 +145,7 @@ void set_signal_check(bool (*check)()) noexcept {
   Run::set_host_check(&check_and_interrupt);
 }
 
-void set_look(void (*look)() noexcept) noexcept { Stop::set_look(look); }
+void set_look(bool (*due)() noexcept, void (*look)() noexcept) noexcept { Stop::set_look({due, look}); }
 
 void set_thread_end(void (*end)() noexcept) noexcept { registry::set_native_end(end); }
 

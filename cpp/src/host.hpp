@@ -173,10 +173,10 @@ OSTHREAD_EXPORT int signal_number() noexcept;
 // As Run::let_signals_kill.
 OSTHREAD_EXPORT void let_signals_kill(bool allowed) noexcept;
 OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
-// LuaState::call, in whose thread `look` is called some 20 ms after it began, if it lasts so long: what the
-// host would have to do before each call, where most are short. Async-signal-safe. Where nothing can be
-// called there, it is called before.
-OSTHREAD_EXPORT void set_look(void (*look)() noexcept) noexcept;
+// LuaState::call, in whose thread `look` is called some 20 ms after it began, if it lasts so long and that is
+// due: what the host would have to do before each call, where most are short. Async-signal-safe, and `due`
+// may be called on any thread. Where nothing can be called there, it is called before.
+OSTHREAD_EXPORT void set_look(bool (*due)() noexcept, void (*look)() noexcept) noexcept;
 OSTHREAD_EXPORT Values call_looked_after(LuaState& state, std::string_view dotted_name, const Values& args);
 // std::invalid_argument if OSTHREAD_SIGNAL says what can't be had, as the first OSThread or LuaState throws
 // it.

@@ -11,11 +11,20 @@ namespace osthread {
 
 namespace {
 
+std::atomic<bool (*)() noexcept> look_is_due{nullptr};
 std::atomic<void (*)() noexcept> hosts_look{nullptr};
+
+bool wants_look() noexcept {
+  const auto due = look_is_due.load(std::memory_order_acquire);
+  return due && due();
+}
 
 }  // namespace
 
-void Stop::set_look(void (*look)() noexcept) noexcept { hosts_look.store(look, std::memory_order_release); }
+void Stop::set_look(Look look) noexcept {
+  hosts_look.store(look.see_to_it, std::memory_order_release);
+  look_is_due.store(look.due, std::memory_order_release);
+}
 
 void Stop::look() noexcept {
   if (!look_.load(std::memory_order_relaxed)) return;
@@ -263,7 +272,8 @@ Clock::time_point Stop::watch_lasting(Clock::time_point now) noexcept {
   if (now < lasting_at_) return lasting_at_;
   const bool lasts = lasting_ == opened_;
   lasting_ = opened_;
-  if (lasts && open_ && looked_after_) {
+  // Only if it is due: the signal would cut its system calls for nothing.
+  if (lasts && open_ && looked_after_ && wants_look()) {
     look_.store(true, std::memory_order_relaxed);
     poke();
   }

@@ -86,8 +86,13 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void clear_deadline() noexcept;
   std::optional<Clock::time_point> deadline() noexcept;  // whether it has passed or not
   void forget_watch() noexcept;                          // there is nobody to watch
-  // What the host wants to see to on the thread of a run that is looked after, async-signal-safe.
-  static void set_look(void (*look)() noexcept) noexcept;
+  // What the host wants to see to on the thread of a run that is looked after, async-signal-safe; if it is
+  // due, which any thread may ask.
+  struct Look {
+    bool (*due)() noexcept = nullptr;
+    void (*see_to_it)() noexcept = nullptr;
+  };
+  static void set_look(Look look) noexcept;
   static void look_now() noexcept;
   // At that time, which is `at`: asks if the deadline still stands and has passed. When to watch again;
   // nothing: it is not needed, or somebody else is to do it.

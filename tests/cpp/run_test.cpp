@@ -83,7 +83,10 @@ TEST_CASE("a watch that goes on serves the next deadline too") {
 }
 
 TEST_CASE("a run that is looked after is so once, if it lasts") {
-  Stop::set_look([]() noexcept { ++looks; });
+  bool (*const always)() noexcept = []() noexcept { return true; };
+  bool (*const never)() noexcept = []() noexcept { return false; };
+  void (*const look)() noexcept = []() noexcept { ++looks; };
+  Stop::set_look({always, look});
   const auto stop = std::make_shared<Stop>(10ms);
   LuaState lua;
   lua.execute("return 1");  // this thread can be reached from here on
@@ -100,6 +103,13 @@ TEST_CASE("a run that is looked after is so once, if it lasts") {
     CHECK(looks == 1);
   }
   stop->close();
+  Stop::set_look({never, look});
+  at = stop->open_here(interrupt::this_thread(), true);
+  REQUIRE(at.has_value());
+  while (Clock::now() < *at) std::this_thread::yield();
+  CHECK_FALSE(stop->watch(*at).has_value());
+  stop->close();
+  Stop::set_look({always, look});
   at = stop->open_here(interrupt::this_thread(), true);
   REQUIRE(at.has_value());
   stop->close();
@@ -110,7 +120,7 @@ TEST_CASE("a run that is looked after is so once, if it lasts") {
   CHECK(at.has_value());
   CHECK(looks == 1);
   stop->close();
-  Stop::set_look(nullptr);
+  Stop::set_look({});
 }
 
 TEST_CASE("a stop asked before the thread starts ends it at its first instruction [compiled loop]") {
