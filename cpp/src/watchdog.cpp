@@ -10,14 +10,19 @@ namespace osthread {
 Watchdog& Watchdog::instance() { return per_process<Watchdog>(); }
 
 void Watchdog::schedule(Clock::time_point at, Task task) {
-  const std::lock_guard lock(mutex_);
-  if (!started_) {
-    NativeThread(&Watchdog::main, this, {.name = "osthread-dog"}).detach();
-    started_ = true;
+  bool is_next = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!started_) {
+      NativeThread(&Watchdog::main, this, {.name = "osthread-dog"}).detach();
+      started_ = true;
+    }
+    heap_.push_back({at, order_++, std::move(task)});
+    std::push_heap(heap_.begin(), heap_.end(), later);
+    is_next = heap_.front().at == at;
   }
-  heap_.push_back({at, order_++, std::move(task)});
-  std::push_heap(heap_.begin(), heap_.end(), later);
-  if (heap_.front().at == at) changed_.notify_one();
+  // After the lock, which it would wait for: it often runs where the thread that is to be stopped does.
+  if (is_next) changed_.notify_one();
 }
 
 int Watchdog::main(void* self) {
