@@ -7,13 +7,15 @@
 #include <unordered_map>
 
 #include "memory_account.hpp"
+#include "spare_blocks.hpp"
 
 namespace osthread {
 namespace {
 
 constexpr std::int64_t kExact = std::int64_t{1} << 53;  // every integer up to here is a double
 
-// The bytes lie behind the object, in the same block: a string that crosses is one allocation.
+// The bytes lie behind the object, in the same block, whose size stands before it: a string that crosses is
+// one allocation, and its block goes back to whoever sends the next.
 class StringData : public Counted {
  public:
   template <class T = StringData, class... Arguments>
@@ -28,11 +30,21 @@ class StringData : public Counted {
   struct Room {
     std::size_t bytes;
   };
-  static void* operator new(std::size_t size, Room room) { return ::operator new(size + room.bytes); }
-  static void operator delete(void* block) noexcept { ::operator delete(block); }
-  static void operator delete(void* block, Room) noexcept { ::operator delete(block); }
+  static void* operator new(std::size_t size, Room room) {
+    const std::size_t bytes = kPrefix + size + room.bytes;
+    auto* const block = static_cast<std::byte*>(spare_blocks::allocate(bytes));
+    *reinterpret_cast<std::size_t*>(block) = bytes;
+    return block + kPrefix;
+  }
+  static void operator delete(void* object) noexcept {
+    std::byte* const block = static_cast<std::byte*>(object) - kPrefix;
+    spare_blocks::deallocate(block, *reinterpret_cast<const std::size_t*>(block));
+  }
+  static void operator delete(void* object, Room) noexcept { operator delete(object); }
 
  private:
+  static constexpr std::size_t kPrefix = alignof(std::max_align_t);
+
   std::string_view bytes_;
 };
 

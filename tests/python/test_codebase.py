@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     0: "export version native_thread native_thread_os waiter error deadline fork cpu_time standard_output "
     "shared_object stack_bounds stack_room c_stack program_counter asymmetric_fence adaptive_spin wait_list wait_note "
-    "wait_lines notifier",
+    "wait_lines notifier spare_blocks",
     1: "cpuid unwind call callback leaving memory memory_error landing safe_point counted_call lua_headers "
     "memory_account "
     "registry_slots state_end memory_quota thread_budget vm frames interrupt stack_guard run open_files commands stdio "
