@@ -3,6 +3,7 @@
 #include <osthread/osthread.hpp>
 #include <vector>
 
+#include "floor/floor.h"
 #include "measure.hpp"
 
 namespace {
@@ -27,7 +28,11 @@ Samples interrupts(int times) {
 int main(int argc, char** argv) {
   const int times = rounds(argc, argv, 500);
   Samples idle = interrupts(times);
+  Samples floor;
+  for (int i = 0; i < times; ++i) floor.add(floor_interrupt());
   print_row("interrupt() to the end of `while true do end`: median", idle.median(), "us", "<= 100");
+  print_row("interrupt() to the end of `while true do end`: median", idle.median(), "us",
+            "C: a signal, and the thread's end", floor.median(), "");
   print_row("interrupt() to the end of `while true do end`: p99", idle.quantile(0.99), "us", "<= 2000");
 
   std::atomic<bool> done{false};

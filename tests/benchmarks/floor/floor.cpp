@@ -1,6 +1,7 @@
 #include "floor.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -90,6 +91,31 @@ double floor_axpy_rounds(double a, const double* x, double* y, long count, int t
 double floor_start(const char* code) {
   const Clock::time_point begin = Clock::now();
   pthread_join(start(run_lua_thread, code), nullptr);
+  return microseconds_since(begin);
+}
+
+namespace {
+
+std::atomic<bool> signalled{false};
+
+void* spin_until_signalled(void*) {
+  while (!signalled.load(std::memory_order_relaxed)) {
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+double floor_interrupt(void) {
+  struct sigaction action {};
+  action.sa_handler = [](int) { signalled.store(true); };
+  sigaction(SIGUSR1, &action, nullptr);
+  signalled.store(false);
+  const pthread_t thread = start(spin_until_signalled, nullptr);
+  std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  const Clock::time_point begin = Clock::now();
+  pthread_kill(thread, SIGUSR1);
+  pthread_join(thread, nullptr);
   return microseconds_since(begin);
 }
 

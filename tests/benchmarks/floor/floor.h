@@ -12,11 +12,14 @@ FLOOR_EXPORT double floor_start(const char* code);
 // Microseconds to start `count` of them, then to join all.
 FLOOR_EXPORT double floor_burst(int count, const char* code);
 
+// Microseconds from a signal to a thread that spins until one comes, to when it has been joined.
+FLOOR_EXPORT double floor_interrupt(void);
+
 // Starts `count` threads, each asleep for ever in a function that its chunk called. Returns when all sleep.
 FLOOR_EXPORT void floor_sleepers(int count);
 
 // y = a*x + y over `count` doubles, in `threads` threads that are made and joined: seconds.
 FLOOR_EXPORT double floor_axpy(double a, const double* x, double* y, long count, int threads);
-// The same `rounds` times, the threads made once, each waiting for the others after a round: seconds for one.
+// The same `rounds` times, the threads made once, each with its own part: seconds for one.
 FLOOR_EXPORT double floor_axpy_rounds(double a, const double* x, double* y, long count, int threads,
                                       int rounds);
