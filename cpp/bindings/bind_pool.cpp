@@ -1,15 +1,13 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <deque>
-#include <mutex>
 
 #include "bindings.hpp"
-#include "host_pool.hpp"
+#include "dropped_pools.hpp"
+#include "pool_results.hpp"
 #include "python_errors.hpp"
 #include "python_function.hpp"
 #include "python_shared.hpp"
-#include "python_types.hpp"
 #include "python_wait.hpp"
 
 namespace osthread::python {
@@ -21,144 +19,6 @@ using host::Pool;
 // How many results of a map are made Python objects at a time.
 constexpr std::size_t kMostAtOnce = 1024;
 
-py::object error_of(const PoolJob& job, std::size_t item, const Encoding& encoding) {
-  const std::exception_ptr error = host::error(job, item);
-  return error ? exception_object(error, host::error_frames(job, item), encoding) : py::none();
-}
-
-py::object result_of(PoolJob& job, std::size_t item, const Encoding& encoding) {
-  py::object result = unpack(host::results(job, item), encoding);
-  host::forget(job, item);
-  return result;
-}
-
-// The ended tasks of a pool whose futures have not been told. Workers put them here, and never wait for the
-// GIL: whoever waits for one of them tells its future, else a thread of its own does.
-//
-// Invariant: a future is told by the one that takes its task out of here, once.
-class Results : public std::enable_shared_from_this<Results> {
- public:
-  explicit Results(Encoding encoding) : encoding_(std::move(encoding)) {}
-
-  void put(Job job, std::shared_ptr<Reference> future) {
-    const std::lock_guard lock(mutex_);
-    ended_.push_back({std::move(job), std::move(future)});
-  }
-
-  // Tells the futures of all that are here. With the GIL held, which telling may let go: one at a time, as a
-  // callback of one may wait for the next.
-  void settle() {
-    for (;;) {
-      Ended ended;
-      {
-        const std::lock_guard lock(mutex_);
-        if (ended_.empty()) return;
-        ended = std::move(ended_.front());
-        ended_.pop_front();
-      }
-      tell(*ended.job, py::reinterpret_borrow<py::object>(ended.future->get()));
-    }
-  }
-
-  void ring() noexcept {
-    const std::lock_guard lock(mutex_);
-    if (over_) return;
-    try {
-      if (!bell_)
-        bell_ = std::make_unique<host::Bell>("LuaPool-results",
-                                             [weak = weak_from_this()] { return answer(weak); });
-    } catch (const std::bad_alloc&) {
-      return;  // whoever waits for a result has it all the same
-    }
-    bell_->ring();
-  }
-
-  // Nothing is to come any more.
-  void hang_up() noexcept {
-    std::unique_ptr<host::Bell> bell;  // dropped after the lock
-    const std::lock_guard lock(mutex_);
-    over_ = true;
-    bell.swap(bell_);
-  }
-
-  const Encoding& encoding() const noexcept { return encoding_; }
-
- private:
-  struct Ended {
-    Job job;
-    std::shared_ptr<Reference> future;
-  };
-
-  static bool answer(const std::weak_ptr<Results>& weak) {
-    const std::shared_ptr<Results> results = weak.lock();
-    if (!results || ending()) return false;
-    {
-      const std::lock_guard lock(results->mutex_);
-      if (results->ended_.empty()) return !results->over_;
-    }
-    try {
-      const GilHold gil;
-      results->settle();
-    } catch (const InterpreterEnding&) {
-      return false;
-    }
-    return true;
-  }
-
-  void tell(PoolJob& job, const py::object& future) {
-    try {
-      if (host::status(job, 0) == TaskStatus::cancelled) {
-        future.attr("_end_cancelled")();
-        return;
-      }
-      py::object error = error_of(job, 0, encoding_);
-      py::object result = py::none();
-      if (error.is_none()) {
-        try {
-          result = result_of(job, 0, encoding_);
-        } catch (const std::exception&) {  // it has no form in Python
-          error = exception_object_of_current();
-        }
-      }
-      if (error.is_none())
-        future.attr("_end_with_result")(result);
-      else
-        future.attr("_end_with")(error);
-    } catch (py::error_already_set& error) {
-      error.discard_as_unraisable("the result of a LuaPool's task");
-    }
-  }
-
-  py::object exception_object_of_current() const {
-    try {
-      throw;
-    } catch (py::error_already_set& error) {
-      return error.value();
-    } catch (const std::exception&) {
-      return exception_object(std::current_exception(), {}, encoding_);
-    }
-  }
-
-  const Encoding encoding_;
-  std::mutex mutex_;
-  std::deque<Ended> ended_;
-  std::unique_ptr<host::Bell> bell_;
-  bool over_ = false;
-};
-
-// Between a task and its future, which it keeps until the task has ended.
-class Observer final : public host::TaskObserver {
- public:
-  Observer(std::shared_ptr<Results> results, py::object future)
-      : results_(std::move(results)), future_(std::make_shared<Reference>(std::move(future))) {}
-  void done(const Job& job) noexcept override { results_->put(job, std::move(future_)); }
-  void unawaited() noexcept override { results_->ring(); }
-
- private:
-  const std::shared_ptr<Results> results_;
-  std::shared_ptr<Reference> future_;
-};
-
 struct PyPool {
   const Pool pool;
   const std::shared_ptr<Results> results;
@@ -167,7 +27,10 @@ struct PyPool {
       : pool(std::move(p)), results(std::make_shared<Results>(std::move(encoding))) {}
   PyPool(const PyPool&) = delete;
   PyPool& operator=(const PyPool&) = delete;
-  ~PyPool() { host::close(*pool, false); }
+  ~PyPool() {
+    host::close(*pool, false);
+    dropped_pools::note(pool, results);
+  }
 };
 
 struct PyTask {
@@ -206,7 +69,7 @@ std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const 
   const Encoding& encoding = pool->results->encoding();
   Values values = to_values(args, "args", encoding);
   Job job = host::submit(*pool->pool, code_of(code, chunk_name), std::move(values), 1, 1,
-                         std::make_unique<Observer>(pool->results, future));
+                         observer_of(pool->results, future));
   return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results});
 }
 
@@ -301,6 +164,10 @@ py::list collect(Self<PyTask> task) {
 }  // namespace
 
 void bind_pool(py::module_& module) {
+  module.def(
+      "finish_dropped_pools", &dropped_pools::finish,
+      "Waits until pools that nobody has any more have done what they were given, and tells the futures.");
+  module.def("end_dropped_pools", &dropped_pools::end, "The same, but stops their tasks.");
   const auto release = py::call_guard<GilRelease>();
   py::class_<PyTask>(module, "PoolTask", "What a pool was given to do.")
       .def("_wait", &wait, py::arg("timeout"))

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "bindings.hpp"
+#include "dropped_pools.hpp"
 #include "python_errors.hpp"
 #include "python_types.hpp"
 #include "sigint.hpp"
@@ -140,7 +141,13 @@ void bind_process(py::module_& module) {
       },
       "NotImplementedError where kill() can't be had.");
   module.def("note_ending", &note_ending, "From here on no thread of ours asks for the GIL.");
-  module.def("after_fork", &forget_parents, "In a fork's child: starts anew.");
+  module.def(
+      "after_fork",
+      [] {
+        forget_parents();
+        dropped_pools::forget_parents();
+      },
+      "In a fork's child: starts anew.");
   module.def(
       "wait_until_quiet",
       [](double timeout) {

@@ -381,6 +381,12 @@ def after_fork() -> None:
 
 def wait_until_quiet(timeout: _Seconds) -> bool: ...
 def drop_prepared_states() -> None: ...
+def finish_dropped_pools() -> None:
+    """Waits until pools that nobody has any more have done what they were given, and tells the futures."""
+
+def end_dropped_pools() -> None:
+    """The same, but stops their tasks."""
+
 def _hand_over(
     errors: ModuleType,
     function: type[Any],

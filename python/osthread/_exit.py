@@ -53,6 +53,7 @@ def _end_threads() -> None:
             _finish_callbacks()
             for pool in list(_pools):
                 pool.shutdown()
+            _core.finish_dropped_pools()
             _terminate_all([thread for thread in enumerate() if not thread._adopted])
             _join_all(lambda _: True)
             _finish_callbacks()
@@ -70,6 +71,7 @@ def _end_threads() -> None:
 def _terminate_pools() -> None:
     for pool in list(_pools):
         pool.terminate()
+    _core.end_dropped_pools()
 
 
 def _is_joined(thread: OSThread) -> bool:

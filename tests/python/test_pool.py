@@ -760,6 +760,49 @@ def test_a_dropped_pool_does_what_was_submitted_and_goes() -> None:
     assert [future.result(PATIENCE) for future in futures] == [i * i for i in range(100)]
 
 
+def test_the_program_s_end_waits_for_what_a_dropped_pool_was_given(start_script: Any) -> None:
+    # Longer than the end waits for threads of ours that have nothing of Lua to do.
+    done = start_script("""
+from osthread import LuaPool
+pool = LuaPool(1)
+for i in range(5):
+    pool.submit("require('osthread').sleep(0.4) return (...)", i).add_done_callback(
+        lambda future: print(future.result(), flush=True))
+del pool
+""").finish()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == list("01234")
+
+
+def test_an_uncaught_exception_ends_what_a_dropped_pool_does(start_script: Any) -> None:
+    script = start_script("""
+from osthread import LuaPool
+pool = LuaPool(2, grace=0.01)
+for _ in range(6):
+    pool.submit("while true do end")
+del pool
+raise ZeroDivisionError
+""")
+    done = script.finish()
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith("ZeroDivisionError")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="forks")
+def test_a_fork_s_child_does_not_wait_for_a_dropped_pool_of_its_parent(start_script: Any) -> None:
+    done = start_script("""
+import os
+from osthread import LuaPool
+pool = LuaPool(1)
+pool.submit("require('osthread').sleep(0.5)")
+del pool
+child = os.fork()
+if child:
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+""").finish()
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["0"], "")
+
+
 def test_a_dropped_future_is_done_all_the_same(pool: LuaPool) -> None:
     called: list[int] = []
     pool.submit("(...)(1)", called.append)
