@@ -23,6 +23,9 @@ LONG = os.environ.get("OSTHREAD_STRESS") == "1"
 PATIENCE = 60.0
 SEED = int(os.environ.get("OSTHREAD_SEED", random.SystemRandom().randrange(2**32)))
 
+if LONG:
+    pytestmark = pytest.mark.timeout(0)
+
 CODES = [
     "",
     "return 42",

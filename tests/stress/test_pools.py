@@ -20,6 +20,9 @@ LONG = os.environ.get("OSTHREAD_STRESS") == "1"
 PATIENCE = 120.0
 SEED = int(os.environ.get("OSTHREAD_SEED", random.SystemRandom().randrange(2**32)))
 
+if LONG:
+    pytestmark = pytest.mark.timeout(0)
+
 # What each gives for x, if it comes to its end; None: it never does.
 CODES: list[tuple[str, Any]] = [
     ("return ...", lambda x: x),

@@ -28,7 +28,9 @@ WORKERS = 6
 PATIENCE = 60.0
 SEED = int(os.environ.get("OSTHREAD_SEED", random.SystemRandom().randrange(2**32)))
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is left is counted in /proc")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="what is left is counted in /proc")]
+if LONG:
+    pytestmark.append(pytest.mark.timeout(0))
 
 BOMB = "(('a'):rep(40)):find(('.-'):rep(20) .. 'b')"
 CODES = [
