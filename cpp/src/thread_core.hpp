@@ -115,6 +115,7 @@ class ThreadCore : public std::enable_shared_from_this<ThreadCore> {
   Outcome run_routine();
   void leave_owned(Outcome& outcome);  // the threads that its code has started
   bool wait_beside(ThreadCore& other) noexcept;
+  static void terminate_all(const std::vector<std::shared_ptr<ThreadCore>>& cores);
   void begin_talking() noexcept;    // its channels count on it
   void unbegin_talking() noexcept;  // it was not started after all
   void end_talking();               // once, when it has ended

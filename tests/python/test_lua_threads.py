@@ -300,6 +300,30 @@ def test_the_end_of_a_chunk_applies_on_exit(policy: str) -> None:
     assert thread.exception() is None
 
 
+def test_the_end_of_a_chunk_terminates_its_threads_together() -> None:
+    child = "while true do pcall(function() while true do end end) end"
+    begin = time.monotonic()
+    lua(f"t = {{}} for i = 1, 10 do t[i] = OSThread({{on_exit = 'terminate', grace = 0.5}}, '{child}') end")
+    assert time.monotonic() - begin < 4  # each alone takes two grace times
+    assert osthread.enumerate() == []
+
+
+def test_the_end_of_a_chunk_terminates_its_threads_when_the_others_have_ended() -> None:
+    # The first serves the second, which would wait for it without end.
+    server = "local questions, answers = ... for q in questions do answers:send(q * 2) end"
+    client = "local questions, answers = ... for i = 1, 100 do questions:send(i) assert(answers:receive() == 2 * i) end"
+    for _ in range(5):
+        questions, answers = Channel(), Channel()
+        thread = OSThread(
+            LUA
+            + f"s = OSThread({{on_exit = 'terminate'}}, [[{server}]], ...) c = OSThread([[{client}]], ...)",
+            questions,
+            answers,
+        )
+        assert thread.result(PATIENCE) is None
+        assert osthread.enumerate() == []
+
+
 def test_a_chunk_that_waits_for_its_threads_can_be_stopped() -> None:
     begun = threading.Event()
     thread = OSThread(LUA + f"t = OSThread('local b = ... b() {FOREVER}', ...)", begun.set)
