@@ -303,7 +303,12 @@ void ThreadCore::publish(Outcome outcome, Status status, Callbacks where) {
 }
 
 Wait ThreadCore::wait(std::optional<Clock::time_point> deadline, Blocking::Caller caller) noexcept {
-  return Blocking(done_, caller, "join", this, deadline).until([this] { return settled(); });
+  const auto over = [this] { return settled(); };
+  const Wait wait = Blocking(done_, caller, "join", this, deadline).until(over);
+  // It has ended, and is about to say so: whoever was told of that by `notify` may ask before it has done so.
+  if (wait == Wait::timed_out && ended())
+    return Blocking(done_, caller, "join", this, std::nullopt).until(over);
+  return wait;
 }
 
 Wait ThreadCore::wait_held(Clock::time_point deadline) noexcept {

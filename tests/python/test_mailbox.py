@@ -164,6 +164,14 @@ def test_who_asked_is_told_of_each_end() -> None:
         threads[2].result(0)
 
 
+def test_the_result_of_a_thread_whose_end_was_told_is_there() -> None:
+    ends = Channel()
+    for i in range(2000):
+        thread = OSThread("return ...", i, notify=ends)
+        assert ends.receive(PATIENCE) is thread
+        assert thread.result(0) == i
+
+
 def test_the_object_stays_until_somebody_receives_it() -> None:
     ends = Channel()
     thread = OSThread("return 'kept'", notify=ends)
