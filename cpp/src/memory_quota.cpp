@@ -54,6 +54,7 @@ void MemoryQuota::set_limit(std::size_t bytes) noexcept {
   base_ = used_.load(std::memory_order_relaxed);
   peak_.store(base_, std::memory_order_relaxed);
   limit_ = bytes;
+  reserve_ = std::clamp(bytes / 32, kLeastReserve, kMostReserve);
   restore();
 }
 
@@ -64,21 +65,24 @@ void MemoryQuota::count_given_away(std::shared_ptr<MemoryAccount> outer) {
 MemoryCharge MemoryQuota::charge(std::size_t bytes) {
   if (!given_away_) return {};
   const std::size_t ceiling = this->ceiling();
-  if (const std::size_t used = used_.load(std::memory_order_relaxed);
-      used > ceiling || bytes > ceiling - used || !given_away_->fits_outside(bytes))
+  const std::size_t used = used_.load(std::memory_order_relaxed);
+  if (used > ceiling || bytes > ceiling - used || !given_away_->fits_outside(bytes)) {
+    meet_limit();
     throw LuaMemoryError(
         {.message = "not enough memory: what was sent and nobody has taken counts towards the limit, and so "
                     "does what there are of threads",
          .frames = {},
          .value = nullptr,
          .thread = {}});
+  }
   mark_.store(0, std::memory_order_relaxed);  // as the ceiling sinks
   return MemoryCharge(given_away_, bytes);
 }
 
 std::size_t MemoryQuota::ceiling() const noexcept {
-  if (!given_away_ || half_ == SIZE_MAX) return ceiling_;  // lifted: what finalizers need is theirs
-  return ceiling_ - std::min(given_away_->held(), ceiling_ - base_);
+  if (half_ == SIZE_MAX) return ceiling_;  // lifted: what finalizers need is theirs
+  const std::size_t kept = (given_away_ ? given_away_->held() : 0) + (reserve_is_open_ ? 0 : reserve_);
+  return ceiling_ - std::min(kept, ceiling_ - base_);
 }
 
 std::size_t MemoryQuota::half_of(std::size_t ceiling) const noexcept {
@@ -108,7 +112,19 @@ void MemoryQuota::hurry_collector(std::size_t used, std::size_t ceiling) noexcep
     return;
   }
   due_ = std::max(half, std::min(due_, half_of_the_rest));  // what was freed meanwhile lowers it
-  if (used > due_) collecting_ = osthread_begin_collection(state_, &pace_);
+  if (used > due_) collect_soon();
+}
+
+void MemoryQuota::collect_soon() noexcept {
+  if (!collecting_) collecting_ = osthread_begin_collection(state_, &pace_);
+}
+
+void MemoryQuota::meet_limit() noexcept {
+  exceeded_ = true;
+  if (half_ == SIZE_MAX) return;
+  reserve_is_open_ = true;
+  collect_soon();
+  mark_.store(0, std::memory_order_relaxed);
 }
 
 std::size_t MemoryQuota::used() const noexcept {
@@ -138,8 +154,16 @@ void* MemoryQuota::allocate(void* self, void* block, std::size_t old_size, std::
 
 void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new_size) noexcept {
   const std::size_t used = used_.load(std::memory_order_relaxed) - old_size + new_size;
-  const std::size_t ceiling = this->ceiling();
-  if (new_size > old_size && (used > ceiling || fails_now())) {
+  std::size_t ceiling = this->ceiling();
+  if (reserve_is_open_ && used < ceiling - std::min(2 * reserve_, ceiling)) {
+    reserve_is_open_ = false;
+    ceiling = this->ceiling();
+  }
+  if (new_size > old_size && used > ceiling) {
+    meet_limit();
+    return nullptr;
+  }
+  if (new_size > old_size && fails_now()) {
     exceeded_ = true;
     return nullptr;
   }
@@ -164,7 +188,7 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
     hurry_collector(used, ceiling);
   else
     due_ = half;
-  mark_.store(collecting_ || due_ != half || fails_in_ != 0
+  mark_.store(collecting_ || reserve_is_open_ || due_ != half || fails_in_ != 0
                   ? 0
                   : std::min(peak_.load(std::memory_order_relaxed), half),
               std::memory_order_relaxed);

@@ -76,6 +76,8 @@ class MemoryQuota {
 
  private:
   static constexpr std::size_t kLarge = 64 * 1024;
+  static constexpr std::size_t kLeastReserve = 4 * 1024;
+  static constexpr std::size_t kMostReserve = 64 * 1024;
   struct Header {  // a multiple of 8 bytes, as LuaJIT's allocator aligns to 8
     Header* previous;
     Header* next;
@@ -91,6 +93,8 @@ class MemoryQuota {
   std::size_t ceiling() const noexcept;
   std::size_t half_of(std::size_t ceiling) const noexcept;
   void hurry_collector(std::size_t used, std::size_t ceiling) noexcept;
+  void collect_soon() noexcept;
+  void meet_limit() noexcept;
   void link(Header* header, std::size_t size) noexcept;
   void unlink(Header* header) noexcept;
 
@@ -108,6 +112,10 @@ class MemoryQuota {
   // half of what that left free is.
   std::size_t half_ = SIZE_MAX;
   std::size_t due_ = SIZE_MAX;
+  // What the limit is met before, so that whoever catches the error can let go of what filled the state,
+  // though LuaJIT does not collect when an allocation fails: open from then until twice as much is free.
+  std::size_t reserve_ = 0;
+  bool reserve_is_open_ = false;
   // Up to here there is nothing to see to: no new peak, no collection due, nobody who wants look_ called.
   std::atomic<std::size_t> mark_{0};
   std::atomic<bool> looking_{false};

@@ -77,6 +77,36 @@ TEST_CASE("growth beyond the limit fails in Lua, once and again, and the state g
   CHECK_FALSE(vm.quota().exceeded());
 }
 
+TEST_CASE("what is left when the limit is first met is there for whoever catches the error") {
+  Vm vm({});
+  const Allocator allocate(vm.state());
+  constexpr std::size_t kLimit = 256 * kKiB;
+  constexpr std::size_t kBlock = kKiB;
+  vm.set_memory_limit(kLimit);
+  std::vector<void*> blocks;
+  const auto take_all = [&] {
+    while (void* block = allocate(nullptr, 0, kBlock)) blocks.push_back(block);
+    return vm.quota().used();
+  };
+  const auto give_back = [&](std::size_t count) {
+    for (; count != 0; --count) {
+      allocate(blocks.back(), kBlock, 0);
+      blocks.pop_back();
+    }
+  };
+  const std::size_t first = take_all();
+  CHECK(first <= kLimit - 8 * kKiB);
+  CHECK(first > kLimit - 9 * kKiB);
+  const std::size_t second = take_all();
+  CHECK(second <= kLimit);
+  CHECK(second > kLimit - kBlock);
+  give_back(10);
+  CHECK(take_all() == second);  // too little was let go of
+  give_back(20);
+  CHECK(take_all() == first);
+  give_back(blocks.size());
+}
+
 TEST_CASE("without a limit nothing fails, and a limit set anew counts from then on") {
   Vm vm({});
   REQUIRE(run(vm, "s = ('x'):rep(4e6) collectgarbage() collectgarbage()") == 0);

@@ -55,6 +55,19 @@ def test_memory_limit_ends_a_bomb(bomb: str) -> None:
     assert osthread.run("return ...", 5, memory_limit=MIB) == 5  # the next thread is fine
 
 
+@pytest.mark.parametrize("element", ["{n}", "function() return n end", "('x'):rep(100 + n)"])
+def test_code_that_lets_go_of_what_filled_its_memory_goes_on(element: str) -> None:
+    code = f"""
+        local list = {{}}
+        local ok, error = pcall(function() for n = 1, 1e6 do list[n] = {element} end end)
+        list = nil
+        return ok, ('x'):rep(200) .. tostring(error)"""
+    for limit in range(200_000, 208_000, 80):  # so that the limit is met anywhere between two elements
+        with LuaState(memory_limit=limit) as state:
+            assert state.execute(code) == (False, "x" * 200 + "not enough memory")
+            assert state.statistics().peak_memory <= limit
+
+
 @pytest.mark.parametrize("jit", [True, False])
 @pytest.mark.parametrize("name", ["string building", "table growth", "tables", "cdata"])
 def test_state_works_after_a_bomb(name: str, jit: bool) -> None:
