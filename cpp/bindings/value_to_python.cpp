@@ -24,9 +24,8 @@ PyObject* new_number(double number) {
   return PyFloat_FromDouble(number);
 }
 
-py::object number_to_python(double number) { return py::reinterpret_steal<py::object>(new_number(number)); }
-
-// What most results are, without an Unbuilder; null if it is something else.
+// What holds no other value, and is no object: most results are, which then need no Unbuilder. Null: it is
+// something else.
 py::object plain(const Value& value, const Encoding& encoding) {
   switch (value.type()) {
     case Value::Type::nil:
@@ -34,7 +33,11 @@ py::object plain(const Value& value, const Encoding& encoding) {
     case Value::Type::boolean:
       return py::bool_(value.boolean());
     case Value::Type::number:
-      return number_to_python(value.number());
+      return py::reinterpret_steal<py::object>(new_number(value.number()));
+    case Value::Type::int64:
+      return py::reinterpret_steal<py::object>(PyLong_FromLongLong(value.int64()));
+    case Value::Type::uint64:
+      return py::reinterpret_steal<py::object>(PyLong_FromUnsignedLongLong(value.uint64()));
     case Value::Type::string:
       return text_to_python(value.bytes(), encoding);
     default:
@@ -88,28 +91,15 @@ class Unbuilder {
   }
 
   py::object convert(const Value& value, std::size_t parent, const Value* key, std::size_t index) {
+    if (py::object object = plain(value, encoding_)) return object;
     switch (value.type()) {
-      case Value::Type::nil:
-        return py::none();
-      case Value::Type::boolean:
-        return py::bool_(value.boolean());
-      case Value::Type::number:
-        return number_to_python(value.number());
-      case Value::Type::int64:
-        return py::reinterpret_steal<py::object>(PyLong_FromLongLong(value.int64()));
-      case Value::Type::uint64:
-        return py::reinterpret_steal<py::object>(PyLong_FromUnsignedLongLong(value.uint64()));
-      case Value::Type::string:
-        return text_to_python(value.bytes(), encoding_);
       case Value::Type::table:
         return table(value.table(), parent, key, index);
-      case Value::Type::function:
-      case Value::Type::library:
-        return types().function(py::cast(FunctionValue{value}));
       case Value::Type::object:
         return object(value, parent);
+      default:  // a function, of Lua code or of a library
+        return types().function(py::cast(FunctionValue{value}));
     }
-    return py::none();
   }
 
   py::object object(const Value& value, std::size_t parent) {
