@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "bindings.hpp"
-#include "dropped_pools.hpp"
-#include "pool_results.hpp"
+#include "pool_end.hpp"
 #include "python_errors.hpp"
 #include "python_function.hpp"
 #include "python_shared.hpp"
@@ -29,7 +28,7 @@ struct PyPool {
   PyPool& operator=(const PyPool&) = delete;
   ~PyPool() {
     host::close(*pool, false);
-    dropped_pools::note(pool, results);
+    pool_end::note_dropped(pool, results);
   }
 };
 
@@ -165,9 +164,9 @@ py::list collect(Self<PyTask> task) {
 
 void bind_pool(py::module_& module) {
   module.def(
-      "finish_dropped_pools", &dropped_pools::finish,
+      "finish_dropped_pools", &pool_end::finish_dropped,
       "Waits until pools that nobody has any more have done what they were given, and tells the futures.");
-  module.def("end_dropped_pools", &dropped_pools::end, "The same, but stops their tasks.");
+  module.def("terminate_dropped_pools", &pool_end::terminate_dropped, "The same, but terminates them.");
   const auto release = py::call_guard<GilRelease>();
   py::class_<PyTask>(module, "PoolTask", "What a pool was given to do.")
       .def("_wait", &wait, py::arg("timeout"))
@@ -191,20 +190,13 @@ void bind_pool(py::module_& module) {
           "_close", [](Self<PyPool> pool, bool cancel) { host::close(*pool->pool, cancel); },
           py::arg("cancel"), release)
       .def(
-          "_stop_all", [](Self<PyPool> pool) { host::stop_all(*pool->pool); }, release)
-      .def(
           "_wait",
           [](Self<PyPool> pool, const py::object& timeout) {
             const auto deadline = deadline_of(timeout);
             return wait_for([&] { return host::wait(*pool->pool, deadline); });
           },
           py::arg("timeout"))
-      .def("_seconds_to_stop",
-           [](Self<PyPool> pool) {
-             return std::chrono::duration<double>(host::stopped_by(*pool->pool) - Clock::now()).count();
-           })
-      .def(
-          "_abandon", [](Self<PyPool> pool) { return host::abandon(*pool->pool); }, release)
+      .def("_terminate", [](Self<PyPool> pool) { return pool_end::terminate(pool->pool, pool->results); })
       .def("_settle", [](Self<PyPool> pool) { pool->results->settle(); })
       .def("_hang_up", [](Self<PyPool> pool) { pool->results->hang_up(); })
       .def("_statistics",

@@ -4,7 +4,7 @@
 #include <new>
 
 #include "bindings.hpp"
-#include "dropped_pools.hpp"
+#include "pool_end.hpp"
 #include "python_errors.hpp"
 #include "python_types.hpp"
 #include "sigint.hpp"
@@ -145,7 +145,7 @@ void bind_process(py::module_& module) {
       "after_fork",
       [] {
         forget_parents();
-        dropped_pools::forget_parents();
+        pool_end::forget_parents();
       },
       "In a fork's child: starts anew.");
   module.def(

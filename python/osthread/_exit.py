@@ -71,7 +71,7 @@ def _end_threads() -> None:
 def _terminate_pools() -> None:
     for pool in list(_pools):
         pool.terminate()
-    _core.end_dropped_pools()
+    _core.terminate_dropped_pools()
 
 
 def _is_joined(thread: OSThread) -> bool:

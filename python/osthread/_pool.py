@@ -339,12 +339,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         or in C code that does not return is given up (:class:`Abandoned`), with a :class:`ThreadAbandonedWarning`.
         """
         self._shut = True
-        for _ in range(2):  # again for finalizers, which begin to run when the tasks have ended
-            self._stop_all()
-            self._settle()
-            if self._wait(self._seconds_to_stop()):
-                break
-        if lost := self._abandon():
+        if lost := self._terminate():
             warnings.warn(
                 f"{lost} worker(s) of {self!r} did not end when it was terminated: they are in Python callables "
                 "or in C code that does not return",
