@@ -306,7 +306,7 @@ Wait ThreadCore::wait(std::optional<Clock::time_point> deadline, Blocking::Calle
   const auto over = [this] { return settled(); };
   const Wait wait = Blocking(done_, caller, "join", this, deadline).until(over);
   // It has ended, and is about to say so: whoever was told of that by `notify` may ask before it has done so.
-  if (wait == Wait::timed_out && ended())
+  if (wait == Wait::timed_out && ended() && ident() != current_ident())
     return Blocking(done_, caller, "join", this, std::nullopt).until(over);
   return wait;
 }
