@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from . import _core
 from . import errors as _errors
+from ._at_work import AtWork
 from ._channel import Channel
 from ._checks import seconds_in
 from ._function import LuaFunction
@@ -43,33 +44,8 @@ _UNSET: Any = object()
 FOREVER = 9e9  # seconds; the clock's nanoseconds hold no more
 
 
-class _AtWork:
-    """How many threads are in the block just now."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        """In a fork's child those threads are not there, and one of them may have held the lock."""
-        self._count = 0
-        self._changed = threading.Condition()
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._count += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._count = max(0, self._count - 1)  # 0 if it was forked in the block
-            self._changed.notify_all()
-
-    def wait(self) -> None:
-        """Until nobody is."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._count == 0)
-
-
-_callbacks_at_work = _AtWork()
+# Those that call done callbacks.
+_callbacks_at_work = AtWork()
 
 
 @dataclass(frozen=True)
