@@ -236,14 +236,18 @@ state = LuaState(globals={{"node": node}})
 )
 def test_daemon_threads_that_come_back_to_python_during_the_end(call, run_script) -> None:
     script = f"""{HEAD}
+at_work = threading.Barrier(4)
+
 def work():
     state = LuaState()
+    {call}
+    at_work.wait()
     while True:
         {call}
 
 for _ in range(3):
     threading.Thread(target=work, daemon=True).start()
-time.sleep(0.1)
+at_work.wait()
 """
     for _ in range(3):
         returncode, _, stderr = run_script(script)
@@ -306,9 +310,14 @@ def test_threads_that_lua_code_owns_end_with_their_owner(owner, run_script) -> N
     code = f"""
         local o, threads = require 'osthread', {{}}
         for i = 1, 3 do threads[i] = o.OSThread [[{LOOP}]] end
+        all_are_there()
         {SLEEP}"""
     started = time.monotonic()
-    returncode, _, stderr = run_script(f"{HEAD}\nt = OSThread({code!r}, {owner})\ntime.sleep(0.2)")
+    returncode, _, stderr = run_script(f"""{HEAD}
+all_are_there = threading.Event()
+t = OSThread({code!r}, globals={{"all_are_there": all_are_there.set}}, {owner})
+all_are_there.wait()
+""")
     assert returncode == 0, stderr
     assert time.monotonic() - started < 15
     clean(stderr)
