@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "fork.hpp"
-#include "lua_value.hpp"
+#include "lua_call.hpp"
 #include "luv.hpp"
 #include "registry_slots.hpp"
 #include "run.hpp"

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <string>
 
+#include "lua_call.hpp"
 #include "lua_object.hpp"
-#include "lua_value.hpp"
 #include "osthread/error.hpp"
 #include "registry_slots.hpp"
 #include "state_end.h"

@@ -5,7 +5,7 @@
 #include "deadline.hpp"
 #include "finalizer_errors.hpp"
 #include "leaks.hpp"
-#include "lua_value.hpp"
+#include "lua_call.hpp"
 #include "owned_threads.hpp"
 #include "prepared_states.hpp"
 #include "registry.hpp"

@@ -7,6 +7,7 @@
 #include "commands.hpp"
 #include "interpreter.hpp"
 #include "leaks.hpp"
+#include "lua_call.hpp"
 #include "lua_object.hpp"
 #include "lua_value.hpp"
 #include "registry_slots.hpp"

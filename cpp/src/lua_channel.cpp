@@ -7,6 +7,7 @@
 #include <string>
 
 #include "channel_core.hpp"
+#include "lua_call.hpp"
 #include "lua_cdata.hpp"
 #include "lua_message.hpp"
 #include "lua_object.hpp"

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "lua_call.hpp"
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
 

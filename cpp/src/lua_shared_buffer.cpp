@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "half_float.hpp"
+#include "lua_call.hpp"
 #include "lua_object.hpp"
 #include "lua_value.hpp"
 #include "lua_wait.hpp"

@@ -1,5 +1,6 @@
 #include "lua_shared_table.hpp"
 
+#include "lua_call.hpp"
 #include "lua_message.hpp"
 #include "lua_object.hpp"
 #include "lua_value.hpp"

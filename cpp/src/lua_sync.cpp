@@ -1,7 +1,7 @@
 #include "lua_sync.hpp"
 
+#include "lua_call.hpp"
 #include "lua_object.hpp"
-#include "lua_value.hpp"
 #include "lua_wait.hpp"
 #include "sync_core.hpp"
 

@@ -1,6 +1,7 @@
 #include "lua_thread.hpp"
 
 #include "blocking.hpp"
+#include "lua_call.hpp"
 #include "lua_object.hpp"
 #include "lua_thread_options.hpp"
 #include "lua_value.hpp"

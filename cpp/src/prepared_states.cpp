@@ -12,6 +12,7 @@
 #include "ffi_library.hpp"
 #include "finalizer_errors.hpp"
 #include "fork.hpp"
+#include "lua_call.hpp"
 #include "lua_module.hpp"
 #include "lua_value.hpp"
 #include "profiler.hpp"
@@ -43,8 +44,9 @@ Cache& cache() { return per_process<Cache>(); }
 const std::size_t kMost = 2 * std::max(1u, std::thread::hardware_concurrency());
 
 std::unique_ptr<Vm> make(Vm::Environment environment) {
-  return std::unique_ptr<Vm>(new Vm(environment, {install_values, install_builtins, install_finalizer_errors,
-                                                  install_profiler, install_ffi_library, install_module}));
+  return std::unique_ptr<Vm>(
+      new Vm(environment, {install_values, install_calls, install_builtins, install_finalizer_errors,
+                           install_profiler, install_ffi_library, install_module}));
 }
 
 // Waits until no thread has been started for a while: while they start one after the other, each core has

@@ -126,7 +126,7 @@ class Vm {
   const void* output = nullptr;                 // builtins: where print goes
   const void* options = nullptr;                // interpreter: the StateOptions it was made with
   std::shared_ptr<ThreadBudget> thread_budget;  // interpreter: null: no limit
-  void* conversion = nullptr;          // lua_value: what is being read or written; nests like the calls do
+  void* conversion = nullptr;          // lua_value, lua_call: what crosses just now; nests like the calls do
   bool safe = false;                   // its libraries are Libraries::safe()
   bool has_files = false;              // open_files: it has opened some
   std::vector<std::string> c_modules;  // builtins: the ones it has loaded, by name

@@ -26,13 +26,14 @@ FLOORS = {
     "registry_slots state_end memory_quota thread_budget vm frames interrupt stack_guard run open_files commands stdio "
     "stdio_bundled stop chained_handler run_slot run_leaving run_host "
     "blocking",
-    2: "value lua_value lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors "
+    2: "value lua_value lua_call lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors "
     "profiler ffi_library ffi luv leaks table_numbers footprint",
     3: "ring channel_core channel select sync_core sync holdings "
     "shared_handle shared_handle_parts shared_table shared_table_core dtype half_float shared_buffer "
     "shared_buffer_core",
-    4: "options chunk called_names turn_lock interpreter interpreter_errors prepared_states watchdog registry "
-    "thread_core thread_core_stopping thread_core_talking thread_core_owning thread_handle owned_threads osthread "
+    4: "options chunk called_names turn_lock interpreter interpreter_errors interpreter_functions "
+    "prepared_states watchdog registry thread_core thread_core_stopping thread_core_talking "
+    "thread_core_owning thread_handle owned_threads osthread "
     "lua_state state_core host host_channel host_sync run_lua_thread",
     5: "lua_pool pool_core pool_job pool_worker pool_arrays host_pool",
     6: "lua_module lua_channel lua_wait lua_message lua_sync lua_shared_table lua_shared_buffer lua_thread "
