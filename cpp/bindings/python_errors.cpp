@@ -138,7 +138,9 @@ void raise(const std::exception_ptr& exception, const std::vector<Frame>& frames
   throw py::error_already_set();
 }
 
-void set_error(const std::exception_ptr& exception) {
+namespace {
+
+void set_error_of(const std::exception_ptr& exception) {
   try {
     std::rethrow_exception(exception);
   } catch (py::error_already_set& error) {
@@ -148,6 +150,18 @@ void set_error(const std::exception_ptr& exception) {
   } catch (const std::exception&) {
     const py::object object = exception_object(exception, {}, Encoding("utf-8"));
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), object.ptr());
+  }
+}
+
+}  // namespace
+
+void set_error(const std::exception_ptr& exception) noexcept {
+  try {
+    set_error_of(exception);
+  } catch (py::error_already_set& error) {
+    error.restore();  // our exceptions are made by Python code: a signal's handler may raise, the stack end
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
   }
 }
 

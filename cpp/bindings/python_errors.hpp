@@ -20,7 +20,8 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
                         const Encoding& encoding);
 
 // Makes it the error that a function of the interpreter's own kind returns with; also what pybind11 throws.
-void set_error(const std::exception_ptr& exception);
+// What making it raises comes in its place.
+void set_error(const std::exception_ptr& exception) noexcept;
 
 py::object frames_to_python(const std::vector<Frame>& frames);
 
