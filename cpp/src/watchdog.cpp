@@ -100,8 +100,14 @@ void watch_from(const std::shared_ptr<Stop>& stop, Clock::time_point at) {
 
 }  // namespace
 
-void open_here(const std::shared_ptr<Stop>& stop, bool looked_after) {
-  if (const auto at = stop->open_here(interrupt::this_thread(), looked_after)) watch_from(stop, *at);
+void open_here(const std::shared_ptr<Stop>& stop, bool looked_after) noexcept {
+  const auto at = stop->open_here(interrupt::this_thread(), looked_after);
+  if (!at) return;
+  try {
+    watch_from(stop, *at);
+  } catch (const std::exception&) {
+    Stop::look_now();  // there is nobody who could do so later
+  }
 }
 
 void bound_time(const std::shared_ptr<Stop>& stop, std::chrono::nanoseconds limit) {

@@ -60,9 +60,8 @@ bool ask_to_stop(const std::shared_ptr<Stop>& stop) noexcept;
 bool kill_now(const std::shared_ptr<Stop>& stop) noexcept;
 bool pause_now(const std::shared_ptr<Stop>& stop) noexcept;
 
-// Opens it for what this thread runs from here on; see Stop::open_here(). Throws what says that no thread can
-// be made for the watchdog.
-void open_here(const std::shared_ptr<Stop>& stop, bool looked_after);
+// Opens it for what this thread runs from here on; see Stop::open_here().
+void open_here(const std::shared_ptr<Stop>& stop, bool looked_after) noexcept;
 
 // Asks for the stop `limit` from now, unless it has ended by then; again until it is over. Throws what says
 // that no thread can be made for the watchdog.

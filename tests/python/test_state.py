@@ -418,6 +418,52 @@ def test_call_takes_no_keywords_and_needs_a_function(lua: LuaState) -> None:
     assert lua.call("tostring", 1) == "1"
 
 
+def test_an_error_for_which_there_is_no_room_is_another_error(run_script: Callable[..., Any]) -> None:
+    script = """
+from osthread import LuaState
+
+state = LuaState()
+state.execute("function f(x) return x end")
+raised = set()
+
+def call_at_any_depth():
+    try:
+        call_at_any_depth()
+    except RecursionError:
+        raised.add(RecursionError)
+    try:
+        state.call("f", object())
+    except BaseException as error:
+        raised.add(type(error))
+
+call_at_any_depth()
+print(sorted(error.__name__ for error in raised), state.call("f", 6))
+"""
+    assert run_script(script) == (0, "['ConversionError', 'RecursionError'] 6\n", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_NPROC as Linux counts")
+def test_a_call_needs_no_thread(run_script: Callable[..., Any]) -> None:
+    script = """
+import os, resource
+import osthread
+
+state = osthread.LuaState()
+state.execute("function f(x) return x end")
+if os.geteuid() == 0:  # whom no limit holds
+    os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+print(state.call("f", 6), state.call("f", 7))
+try:
+    osthread.OSThread("")
+except RuntimeError as error:
+    print(error)
+"""
+    returncode, stdout, stderr = run_script(script)
+    assert (returncode, stderr) == (0, "")
+    assert stdout.startswith("6 7\ncan't start a new thread")
+
+
 @pytest.mark.parametrize("name", ["print.x", "math.floor.rep", "print.", ".print", "", "math..floor"])
 def test_name_that_goes_through_what_is_no_table_is_an_error(name: str) -> None:
     with LuaState() as state, pytest.raises(LuaError, match="there is no global function"):
