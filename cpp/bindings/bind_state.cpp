@@ -48,13 +48,11 @@ auto within_looked_after(State& state, Body body) {
   std::invoke_result_t<Body, LuaState&> result;
   std::exception_ptr failure;
   ++state.users;
-  {
+  try {
     const GilRelease release;
-    try {
-      result = body(*state.state);
-    } catch (const std::exception&) {
-      failure = std::current_exception();
-    }
+    result = body(*state.state);
+  } catch (const std::exception&) {
+    failure = std::current_exception();
   }
   --state.users;
   drop_dead_references();
@@ -102,10 +100,11 @@ py::object call_global(State& state, py::handle name, std::span<PyObject* const>
   const char* bytes = PyUnicode_AsUTF8AndSize(name.ptr(), &size);
   if (!bytes) throw py::error_already_set();
   const std::string_view dotted_name(bytes, static_cast<std::size_t>(size));
-  const Values args = to_values(objects, "args", state.encoding);
-  return unpack(within_looked_after(
-                    state, [&](LuaState& lua) { return host::call_looked_after(lua, dotted_name, args); }),
-                state.encoding);
+  const Arguments args(objects, "args", state.encoding);
+  return unpack(
+      within_looked_after(
+          state, [&](LuaState& lua) { return host::call_looked_after(lua, dotted_name, args.values()); }),
+      state.encoding);
 }
 
 constexpr const char* kCallDoc =

@@ -26,25 +26,33 @@ struct ReleaseGraph {
 
 std::string type_name(py::handle object) { return Py_TYPE(object.ptr())->tp_name; }
 
-// What most arguments are, without a Builder; nothing if it is something else, or wrong.
-std::optional<Value> plain(PyObject* o) {
-  if (PyFloat_CheckExact(o)) return Value(PyFloat_AS_DOUBLE(o));
+// What most arguments are, without a Builder: whether it is that, and is right.
+bool take_plain(PyObject* o, Value& value) {
+  if (PyFloat_CheckExact(o)) {
+    value = PyFloat_AS_DOUBLE(o);
+    return true;
+  }
   if (PyLong_CheckExact(o)) {
     int overflow = 0;
     const long long number = PyLong_AsLongLongAndOverflow(o, &overflow);
-    if (overflow == 0) return Value(number);
-    return std::nullopt;
+    if (overflow != 0) return false;
+    value = number;
+    return true;
   }
   if (PyUnicode_CheckExact(o)) {
     Py_ssize_t size = 0;
-    if (const char* bytes = PyUnicode_AsUTF8AndSize(o, &size))
-      return Value(std::string_view(bytes, static_cast<std::size_t>(size)));
-    PyErr_Clear();  // the Builder says what is wrong, and where
-    return std::nullopt;
+    const char* bytes = PyUnicode_AsUTF8AndSize(o, &size);
+    if (bytes)
+      value = std::string_view(bytes, static_cast<std::size_t>(size));
+    else
+      PyErr_Clear();  // the Builder says what is wrong, and where
+    return bytes != nullptr;
   }
-  if (o == Py_None) return Value();
-  if (PyBool_Check(o)) return Value(o == Py_True);
-  return std::nullopt;
+  if (PyBool_Check(o)) {
+    value = o == Py_True;
+    return true;
+  }
+  return o == Py_None;
 }
 
 // Builds the graph of some Python objects breadth first, so that depth costs no stack.
@@ -201,9 +209,9 @@ class Builder {
       PyObject* const* const items = PySequence_Fast_ITEMS(sequence);
       const Py_ssize_t end = PySequence_Fast_GET_SIZE(sequence);
       for (; i < end; ++i) {
-        std::optional<Value> element = plain(items[i]);
-        if (!element) break;
-        table.array.push_back(std::move(*element));
+        Value element;
+        if (!take_plain(items[i], element)) break;
+        table.array.push_back(std::move(element));
       }
       if (i == end) break;
       const py::handle element = items[i];
@@ -293,14 +301,10 @@ Values to_values(const py::tuple& objects, const char* place, const Encoding& en
 }
 
 Values to_values(std::span<PyObject* const> objects, const char* place, const Encoding& encoding) {
-  Values values;
-  values.reserve(objects.size());
-  for (PyObject* const object : objects) {
-    std::optional<Value> value = plain(object);
-    if (!value) break;
-    values.push_back(std::move(*value));
-  }
-  if (values.size() == objects.size()) return values;
+  Values values(objects.size());
+  std::size_t plain = 0;
+  while (plain < objects.size() && take_plain(objects[plain], values[plain])) ++plain;
+  if (plain == objects.size()) return values;
   values.clear();
   bool nested = false;
   for (PyObject* const object : objects)
@@ -322,8 +326,21 @@ Values to_values(std::span<PyObject* const> objects, const char* place, const En
 }
 
 Value to_value(py::handle object, const std::string& place, const Encoding& encoding) {
-  if (std::optional<Value> value = plain(object.ptr())) return std::move(*value);
+  Value value;
+  if (take_plain(object.ptr(), value)) return value;
   return Builder(encoding).root(object, place);
+}
+
+Arguments::Arguments(std::span<PyObject* const> objects, const char* place, const Encoding& encoding) {
+  std::size_t plain = 0;
+  if (objects.size() <= few_.size())
+    while (plain < objects.size() && take_plain(objects[plain], few_[plain])) ++plain;
+  if (plain == objects.size()) {
+    values_ = std::span(few_).first(plain);
+  } else {
+    many_ = to_values(objects, place, encoding);
+    values_ = many_;
+  }
 }
 
 }  // namespace osthread::python

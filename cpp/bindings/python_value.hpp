@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,6 +23,19 @@ using Encoding = std::optional<std::string>;
 // py::error_already_set.
 Values to_values(const py::tuple& objects, const char* place, const Encoding& encoding);
 Values to_values(std::span<PyObject* const> objects, const char* place, const Encoding& encoding);
+// The same, which takes no memory if they are few, and none is a container.
+class Arguments {
+ public:
+  Arguments(std::span<PyObject* const> objects, const char* place, const Encoding& encoding);
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+  std::span<const Value> values() const noexcept { return values_; }
+
+ private:
+  std::array<Value, 4> few_;
+  Values many_;
+  std::span<const Value> values_;
+};
 Value to_value(py::handle object, const std::string& place, const Encoding& encoding);
 
 py::object to_python(const Value& value, const Encoding& encoding);

@@ -177,7 +177,8 @@ OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
 // due: what the host would have to do before each call, where most are short. Async-signal-safe, and `due`
 // may be called on any thread. Where nothing can be called there, it is called before.
 OSTHREAD_EXPORT void set_look(bool (*due)() noexcept, void (*look)() noexcept) noexcept;
-OSTHREAD_EXPORT Values call_looked_after(LuaState& state, std::string_view dotted_name, const Values& args);
+OSTHREAD_EXPORT Values call_looked_after(LuaState& state, std::string_view dotted_name,
+                                         std::span<const Value> args);
 // std::invalid_argument if OSTHREAD_SIGNAL says what can't be had, as the first OSThread or LuaState throws
 // it.
 OSTHREAD_EXPORT void require_signal();

@@ -201,21 +201,20 @@ Value Interpreter::global(const std::string& name) {
   return values.front();
 }
 
-std::optional<Outcome> Interpreter::relieve(Stop& stop) {
-  const MemoryQuota& quota = vm_->quota();
-  const bool nearly_full = quota.limit() != 0 && quota.used() > quota.limit() - quota.limit() / 8;
-  const bool killed = stop.leave() == Leave::killed;  // with the last instruction, as it were
-  if (!quota.exceeded() && !nearly_full && !killed) return std::nullopt;
+// Whether it had to be left.
+bool Interpreter::run_at_rest(Stop& stop, void (*body)(void* vm)) {
   Run run(*vm_, stop, Run::Kind::finalizers);
-  if (run.call([](void* vm) { static_cast<Vm*>(vm)->collect_all(); }, vm_.get())) return std::nullopt;
-  return leave(run);
+  if (run.call(body, vm_.get())) return false;
+  left_ = leave(run);
+  return true;
 }
 
-std::optional<Outcome> Interpreter::finalize(Stop& stop) {
-  if (left()) return std::nullopt;
-  Run run(*vm_, stop, Run::Kind::finalizers);
-  if (run.call([](void* vm) { static_cast<Vm*>(vm)->run_finalizers(); }, vm_.get())) return std::nullopt;
-  return leave(run);
+bool Interpreter::collect(Stop& stop) {
+  return run_at_rest(stop, [](void* vm) { static_cast<Vm*>(vm)->collect_all(); });
+}
+
+bool Interpreter::finalize(Stop& stop) {
+  return !left() && run_at_rest(stop, [](void* vm) { static_cast<Vm*>(vm)->run_finalizers(); });
 }
 
 void Interpreter::compile(const Code& code) {
@@ -264,35 +263,44 @@ Value Interpreter::compiled() {
   return function;
 }
 
-Outcome Interpreter::run(const Values& args, Stop& stop) {
+Outcome Interpreter::run(std::span<const Value> args, Stop& stop) {
+  lua_State* L = vm_->state();
+  lua_settop(L, 0);
+  push_handler(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
+  return run_pushed(args, stop);
+}
+
+// The stack holds the handler of errors and the function.
+Outcome Interpreter::run_pushed(std::span<const Value> args, Stop& stop) {
+  constexpr int kFirst = 2;  // where the function is, and then the results begin
   lua_State* L = vm_->state();
   Outcome outcome;
-  std::vector<Frame> frames;
-  vm_->error_frames = &frames;
+  vm_->error_frames = &outcome.frames;
   vm_->quota().reset_exceeded();
-  lua_settop(L, 0);
   Run run(*vm_, stop);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kChunk);
   struct Call {
     lua_State* L;
-    const Values* args;
+    std::span<const Value> args;
     bool expression;
     int status;
-  } call{L, &args, expression_, 0};
+  } call{L, args, expression_, 0};
   const bool returned = run.call(
       [](void* context) {
         auto* c = static_cast<Call*>(context);
-        c->status = call_protected(c->L, *c->args, c->expression);
+        c->status = call_protected(c->L, c->args, c->expression);
       },
       &call);
-  if (!returned) return leave(run);
+  if (!returned) {
+    outcome = leave(run);
+    return outcome;
+  }
   const int status = call.status;
-  outcome.frames = std::move(frames);
   vm_->error_frames = nullptr;
   if (run.exiting()) {
-    lua_settop(L, 0);
+    lua_settop(L, kFirst - 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kExitValue);
-    if (lua_isnil(L, -1)) lua_settop(L, 0);
+    if (lua_isnil(L, -1)) lua_pop(L, 1);
   } else if (run.relentless()) {
     outcome.ending = Ending::stopped;
     outcome.error = stopped_error(cause_of(run), outcome.frames);
@@ -304,23 +312,26 @@ Outcome Interpreter::run(const Values& args, Stop& stop) {
   } else if (status != 0) {
     outcome.ending = Ending::failed;
     outcome.error = error_of(status, run, outcome);
-    if (run.left() != Run::Left::no) return leave(run);
+    if (run.left() != Run::Left::no) {
+      outcome = leave(run);
+      return outcome;
+    }
   }
   run.finish();
   if (outcome.ending == Ending::finished && run.raised() && !run.exiting()) {
     // `return pcall(f)`: the stop itself among the results.
-    const int count = lua_gettop(L);
+    const int last = lua_gettop(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kStop);
-    for (int i = 1; i <= count && outcome.ending == Ending::finished; ++i) {
+    for (int i = kFirst; i <= last && outcome.ending == Ending::finished; ++i) {
       if (!lua_rawequal(L, i, -1)) continue;
       outcome.ending = Ending::stopped;
       outcome.error = stopped_error(cause_of(run), outcome.frames);
     }
-    lua_settop(L, count);
+    lua_settop(L, last);
   }
   if (outcome.ending == Ending::finished) {
     try {
-      outcome.results = read_values(L, 1, lua_gettop(L), {"results"});
+      outcome.results = read_values(L, kFirst, lua_gettop(L) - kFirst + 1, {"results"});
     } catch (const std::exception&) {
       outcome.ending = Ending::failed;
       outcome.error = std::current_exception();

@@ -7,6 +7,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -43,8 +44,6 @@ class Interpreter {
   void compile(const Code& code);
   // What compile() compiled: the chunk, or the function that its expression is.
   Value compiled();
-  // The function at a dotted global name becomes what the next run() runs. LuaError if there is none.
-  void select(std::string_view name);
   // What compile() compiled, kept to be run again and again: as a C function whose upvalues are `context` and
   // the function. The number to select it by, until it is dropped.
   int keep(lua_CFunction through, void* context);
@@ -53,18 +52,23 @@ class Interpreter {
   void select(int kept) noexcept;
   void drop(int kept) noexcept;
   // Runs it. `stop` is open and bound to this thread. Throws only what means that nothing ran.
-  Outcome run(const Values& args, Stop& stop);
+  Outcome run(std::span<const Value> args, Stop& stop);
+  // The same with the function at a dotted global name, whatever was compiled. LuaError if there is none.
+  Outcome run_global(std::string_view name, std::span<const Value> args, Stop& stop);
 
   // How it ended, for something else than Lua code that was stopped on its thread.
   Outcome stopped(const Stop& stop) const;
 
   // Around a LuaState's calls: collects garbage if the memory limit was met or is near, so that the next call
-  // has room. An outcome: it came to its end there (left() below).
-  std::optional<Outcome> relieve(Stop& stop);
+  // has room. Whether the state has come to its end there (take_left() below tells how).
+  bool relieve(Stop& stop) {
+    const bool killed = stop.leave() == Leave::killed;  // with the last instruction, as it were
+    return (killed || vm_->quota().is_short()) && collect(stop);
+  }
 
-  // The end: runs the finalizers, so that files are flushed. An outcome: they had to be left. Only the
-  // destructor may follow.
-  std::optional<Outcome> finalize(Stop& stop);
+  // The end: runs the finalizers, so that files are flushed. Whether they had to be left. Only the destructor
+  // may follow.
+  bool finalize(Stop& stop);
 
   // What is done with the state from here on can be stopped by this; null: no more.
   void set_stop(Stop* stop) noexcept { stop_ = stop; }
@@ -88,6 +92,9 @@ class Interpreter {
     std::chrono::nanoseconds limit{0};  // of a deadline
   };
   void protect(lua_CFunction body, const void* context);
+  Outcome run_pushed(std::span<const Value> args, Stop& stop);
+  bool collect(Stop& stop);
+  bool run_at_rest(Stop& stop, void (*body)(void* vm));
   Outcome leave(const Run& run);
   int line_of_error(const std::string& source);
   static Cause cause_of(const Run& run);

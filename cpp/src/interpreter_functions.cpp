@@ -1,5 +1,6 @@
 // What the next run runs, if it is not compiled for it: a global function by its name, or one that is kept.
 #include "interpreter.hpp"
+#include "lua_call.hpp"
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
 
@@ -81,17 +82,17 @@ int keep_body(lua_State* L) {
 
 }  // namespace
 
-void Interpreter::select(std::string_view name) {
+Outcome Interpreter::run_global(std::string_view name, std::span<const Value> args, Stop& stop) {
   expression_ = false;
   lua_State* L = vm_->state();
-  if (called_.push(L, name)) {
-    lua_rawseti(L, LUA_REGISTRYINDEX, slot::kChunk);
-    return;
-  }
+  lua_settop(L, 0);
+  push_handler(L);
+  if (called_.push(L, name)) return run_pushed(args, stop);
   const bool kept = name.find('.') == std::string_view::npos && called_.has_room();
   const Selection selection{name, kept ? &called_ : nullptr};
   protect(select_body, &selection);
   if (kept) called_.note(name);
+  return run(args, stop);
 }
 
 int Interpreter::keep(lua_CFunction through, void* context) {

@@ -14,12 +14,12 @@ namespace {
 constexpr std::size_t kFreeSlots = LUA_MINSTACK - 4;
 
 // Nil, booleans and numbers: pushing them takes no memory.
-bool are_scalars(const Values& values) noexcept {
+bool are_scalars(std::span<const Value> values) noexcept {
   return std::all_of(values.begin(), values.end(),
                      [](const Value& value) { return value.type() <= Value::Type::number; });
 }
 
-void push_scalars(lua_State* L, const Values& values) noexcept {
+void push_scalars(lua_State* L, std::span<const Value> values) noexcept {
   for (const Value& value : values) {
     if (value.type() == Value::Type::number)
       lua_pushnumber(L, value.number());
@@ -32,17 +32,16 @@ void push_scalars(lua_State* L, const Values& values) noexcept {
 
 // The body of kInvoke: the function is its argument, the call its context.
 struct Call {
-  const Values* args;
+  std::span<const Value> args;
   bool expression;
 };
 
 int invoke(lua_State* L) {
   const Call* call = static_cast<const Call*>(Vm::of(L).conversion);
-  const Values* args = call->args;
   const Run::Open open;  // here the run is at home
   if (call->expression) lua_call(L, 0, 1);
-  push_values(L, *args);
-  lua_call(L, static_cast<int>(args->size()), LUA_MULTRET);
+  push_values(L, call->args);
+  lua_call(L, static_cast<int>(call->args.size()), LUA_MULTRET);
   return lua_gettop(L);
 }
 
@@ -108,28 +107,22 @@ bool push_protected(lua_State* L, const Values& values) {
 
 }  // namespace
 
-int call_protected(lua_State* L, const Values& args, bool expression) {
+void push_handler(lua_State* L) noexcept { lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kOnError); }
+
+int call_protected(lua_State* L, std::span<const Value> args, bool expression) {
+  const int function = lua_gettop(L);
   // What most calls are needs no body to push its arguments in.
-  if (!expression && !lua_iscfunction(L, -1) && args.size() <= kFreeSlots && are_scalars(args)) {
-    const int base = lua_gettop(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kOnError);
-    lua_insert(L, base);
+  if (!expression && args.size() <= kFreeSlots && are_scalars(args) && !lua_iscfunction(L, function)) {
     push_scalars(L, args);
-    const int status = lua_pcall(L, static_cast<int>(args.size()), LUA_MULTRET, base);
-    lua_remove(L, base);
-    return status;
+    return lua_pcall(L, static_cast<int>(args.size()), LUA_MULTRET, function - 1);
   }
   Vm& vm = Vm::of(L);
   void* const outer = vm.conversion;
-  Call call{&args, expression};
+  Call call{args, expression};
   vm.conversion = &call;
-  const int function = lua_gettop(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kOnError);
-  lua_insert(L, function);
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kInvoke);
-  lua_insert(L, function + 1);
-  const int status = lua_pcall(L, 1, LUA_MULTRET, function);
-  lua_remove(L, function);
+  lua_insert(L, function);
+  const int status = lua_pcall(L, 1, LUA_MULTRET, function - 1);
   vm.conversion = outer;
   return status;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <exception>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,9 +18,11 @@ namespace osthread {
 int install_calls(lua_State* L);
 
 // Calls what is on top of the stack with `args`, in a protected call whose frames of an error go to
-// vm.error_frames. The status; results or the error value are then on the stack, from `base + 1` on.
-// `expression`: what is on top is a chunk that returns the function to call.
-int call_protected(lua_State* L, const Values& args, bool expression);
+// vm.error_frames: push_handler() has put their handler below it. The status; results or the error value are
+// then on the stack, from the function's place on. `expression`: what is on top is a chunk that returns the
+// function to call.
+void push_handler(lua_State* L) noexcept;
+int call_protected(lua_State* L, std::span<const Value> args, bool expression);
 
 // An exception of the host on its way through Lua: its error value.
 class HostError final : public Object {

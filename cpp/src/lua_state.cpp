@@ -15,7 +15,10 @@ LuaState::LuaState(StateOptions options) : core_(std::make_unique<StateCore>(std
 LuaState::~LuaState() = default;
 
 Values LuaState::execute(const Code& code, const Values& args) {
-  return core_->run([&code](Interpreter& interpreter) { interpreter.compile(code); }, args);
+  return core_->run([&](Interpreter& interpreter, Stop& stop) {
+    interpreter.compile(code);
+    return interpreter.run(args, stop);
+  });
 }
 
 Values LuaState::eval(const std::string& expression) {
@@ -25,7 +28,8 @@ Values LuaState::eval(const std::string& expression) {
 Values LuaState::call(const Value& function, const Values& args) { return execute(Code(function), args); }
 
 Values LuaState::call(const std::string& dotted_name, const Values& args) {
-  return core_->run([&dotted_name](Interpreter& interpreter) { interpreter.select(dotted_name); }, args);
+  return core_->run(
+      [&](Interpreter& interpreter, Stop& stop) { return interpreter.run_global(dotted_name, args, stop); });
 }
 
 Value LuaState::get(const std::string& name) {
@@ -54,11 +58,12 @@ std::vector<Frame> LuaState::error_frames() const { return core_->error_frames()
 void LuaState::close() { core_->close(); }
 bool LuaState::closed() const { return core_->closed(); }
 
-Values host::call_looked_after(LuaState& state, std::string_view dotted_name, const Values& args) {
+Values host::call_looked_after(LuaState& state, std::string_view dotted_name, std::span<const Value> args) {
   const bool later = interrupt::reaches_running_code();
   if (!later) Stop::look_now();
-  return state.core_->run([dotted_name](Interpreter& interpreter) { interpreter.select(dotted_name); }, args,
-                          later);
+  return state.core_->run(
+      [&](Interpreter& interpreter, Stop& stop) { return interpreter.run_global(dotted_name, args, stop); },
+      later);
 }
 
 std::vector<Object*> host::objects_of(const LuaState& state) { return state.core_->objects(); }

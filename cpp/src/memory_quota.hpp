@@ -55,6 +55,9 @@ class MemoryQuota {
   bool exceeded() const noexcept { return exceeded_; }
   void reset_exceeded() noexcept { exceeded_ = false; }
 
+  // Whether the limit was met since then, or seven eighths of it are in use.
+  bool is_short() const noexcept { return exceeded_ || (limit_ != 0 && used() > limit_ - limit_ / 8); }
+
   // Has `look` called, once, when the state next allocates: on its thread, by whatever part of LuaJIT needs
   // the memory. From any thread, and async-signal-safe.
   void look_soon() noexcept;

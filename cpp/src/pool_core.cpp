@@ -163,7 +163,10 @@ std::unique_ptr<StateCore> PoolCore::make_state() {
     states_.fetch_add(1, std::memory_order_relaxed);
   }
   if (!setup_.is_nil())
-    state->run([this](Interpreter& interpreter) { interpreter.compile(Code(setup_)); }, {});
+    state->run([this](Interpreter& interpreter, Stop& stop) {
+      interpreter.compile(Code(setup_));
+      return interpreter.run({}, stop);
+    });
   return state;
 }
 

@@ -125,8 +125,10 @@ void PoolWorker::run_some(PoolJob& job) {
   most_ = pool_->options().threads.time_limit ? 1 : tasks_left_;
   running_ = false;
   try {
-    Values results =
-        state_->run([&](Interpreter& interpreter) { interpreter.select(kept(interpreter, job)); }, {});
+    Values results = state_->run([&](Interpreter& interpreter, Stop& stop) {
+      interpreter.select(kept(interpreter, job));
+      return interpreter.run({}, stop);
+    });
     if (running_) settle(std::move(results));
   } catch (const std::exception&) {
     // One that came before any item: it could not be begun. (Or a stop came between two of them.)
@@ -237,7 +239,10 @@ void PoolWorker::give_back() noexcept {
   set_giving_back(true);
   try {
     if (!state_->closed()) {
-      state_->run([kept](Interpreter& interpreter) { interpreter.select(kept); }, {});
+      state_->run([kept](Interpreter& interpreter, Stop& stop) {
+        interpreter.select(kept);
+        return interpreter.run({}, stop);
+      });
       state_->with([kept](Interpreter& interpreter) {
         interpreter.drop(kept);
         return Value();

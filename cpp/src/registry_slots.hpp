@@ -30,8 +30,9 @@ enum : int {
   kLoop,         // luv: its loop, made when it is opened
   kLoopError,    // luv: what a callback has raised
   kKept,         // compiled functions that are to be run again and again, by number
-  kCalledNames,  // strings: names of functions that the host has called
-  kCount = kCalledNames
+  kCalledNames,  // from here on strings: names of functions that the host has called
+  kLastCalledName = kCalledNames + 31,
+  kCount = kLastCalledName
 };
 
 }  // namespace osthread::slot

@@ -51,7 +51,8 @@ void Run::note_parked_on(Waiter* waiter) noexcept {
 }
 
 bool Run::take_host_signal() noexcept {
-  return this_slot.signalled.exchange(false, std::memory_order_relaxed);
+  return this_slot.signalled.load(std::memory_order_relaxed) &&
+         this_slot.signalled.exchange(false, std::memory_order_relaxed);
 }
 
 bool Run::host_wants_out() noexcept {

@@ -18,7 +18,10 @@ bool Run::call(void (*body)(void*), void* context) {
     in_call_.store(true, std::memory_order_relaxed);
     const bool returned = landing_.call(body, context);
     in_call_.store(false, std::memory_order_relaxed);
-    if (overflowed_.exchange(false, std::memory_order_relaxed)) stack_guard::close_room();
+    if (overflowed_.load(std::memory_order_relaxed)) {
+      overflowed_.store(false, std::memory_order_relaxed);
+      stack_guard::close_room();
+    }
     if (returned) return true;
     this_slot.setting_hook = setting_hook;
     Uncut::set(false);  // it may have been left while it read

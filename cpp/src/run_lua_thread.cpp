@@ -14,7 +14,7 @@ extern "C" int RunLuaThread(void* code) {
     interpreter.compile(Code(static_cast<const char*>(code)));
     Outcome outcome = interpreter.run({}, *stop);
     stop->begin_finalizers();
-    if (auto left = interpreter.finalize(*stop)) outcome = std::move(*left);
+    if (interpreter.finalize(*stop)) outcome = std::move(*interpreter.take_left());
     stop->close();
     if (outcome.error) std::rethrow_exception(outcome.error);
     return 0;

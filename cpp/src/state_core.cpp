@@ -16,8 +16,8 @@ struct StateCore::Renewal {
 struct StateCore::Locks {
   explicit Locks(std::chrono::nanoseconds grace) : stop(std::make_shared<Stop>(grace)) {}
   TurnLock calls;
-  // Of time_limit_, last_frames_, and of the pointer to the interpreter against statistics(), which takes
-  // no turn among the calls.
+  // Of last_frames_, and of the pointer to the interpreter against statistics(), which takes no turn among
+  // the calls.
   std::mutex settings;
   const std::shared_ptr<Stop> stop;
 };
@@ -43,12 +43,13 @@ class StateCore::Turn {
 // While one lives, there is something to stop; within the time limit. Of a Turn.
 class StateCore::Running {
  public:
-  explicit Running(StateCore& core, bool looked_after = false) : core_(core), stop_(core.locks_->stop) {
+  explicit Running(StateCore& core, bool looked_after = false) : core_(core), stop_(*core.locks_->stop) {
     core.running_ = true;
-    core.interpreter_->set_stop(stop_.get());
+    core.interpreter_->set_stop(&stop_);
     try {
-      open_here(stop_, looked_after);
-      if (const auto limit = core.time_limit()) bound_time(stop_, *limit);
+      const std::shared_ptr<Stop>& stop = core.locks_->stop;
+      open_here(stop, looked_after);
+      if (const auto limit = core.time_limit()) bound_time(stop, *limit);
     } catch (...) {
       end();
       throw;
@@ -60,18 +61,18 @@ class StateCore::Running {
 
  private:
   void end() noexcept {
-    stop_->close();
+    stop_.close();
     if (core_.interpreter_) core_.interpreter_->set_stop(nullptr);
     core_.running_ = false;
   }
 
   StateCore& core_;
-  const std::shared_ptr<Stop> stop_;
+  Stop& stop_;  // a fork's child in the middle of this makes another, but leaves it
 };
 
 StateCore::StateCore(StateOptions options)
     : generation_(fork_generation()),
-      time_limit_(options.time_limit),
+      time_limit_(options.time_limit.value_or(kNoLimit)),
       locks_(std::make_unique<Locks>(options.grace)),
       interpreter_(std::make_unique<Interpreter>(std::move(options), std::string())) {}
 
@@ -101,34 +102,12 @@ StateCore::Locks& StateCore::locks() {
   return *locks_;
 }
 
-Values StateCore::run(const Select& select, const Values& args, bool looked_after) {
+Values StateCore::run(const Body& body, bool looked_after) {
   const Turn turn(*this);
   if (running_)
     throw std::logic_error(
         "this LuaState is running: a function that it calls can't run code in it; use another LuaState");
-  Outcome outcome;
-  {
-    const Running running(*this, looked_after);
-    Stop& stop = *locks_->stop;
-    std::exception_ptr refused;
-    std::optional<Outcome> left = interpreter_->relieve(stop);
-    const std::uint64_t files_before = interpreter_->vm().has_files ? open_files::count() : 0;
-    try {
-      if (!left) {
-        select(*interpreter_);
-        outcome = interpreter_->run(args, stop);
-      }
-      // The handles of what a stopped call has started stay with the state, which would wait for them.
-      if (outcome.ending == Ending::stopped && !interpreter_->left())
-        commands::stop(open_files::commands_since(files_before, interpreter_->vm()));
-    } catch (const std::exception&) {
-      refused = std::current_exception();
-    }
-    if (!left) left = after(stop);
-    if (interpreter_->left()) note_left();
-    if (left) outcome = std::move(*left);
-    if (refused && !outcome.error) std::rethrow_exception(refused);
-  }
+  Outcome outcome = run_once(body, looked_after);
   if (has_frames_ || !outcome.frames.empty()) {
     has_frames_ = !outcome.frames.empty();
     const std::lock_guard settings(locks_->settings);
@@ -136,6 +115,29 @@ Values StateCore::run(const Select& select, const Values& args, bool looked_afte
   }
   if (outcome.error) std::rethrow_exception(outcome.error);
   return std::move(outcome.results);
+}
+
+Outcome StateCore::run_once(const Body& body, bool looked_after) {
+  const Running running(*this, looked_after);
+  Stop& stop = *locks_->stop;
+  const std::uint64_t files_before = interpreter_->vm().has_files ? open_files::count() : 0;
+  std::exception_ptr refused;
+  Outcome outcome = interpreter_->relieve(stop) ? Outcome() : attempt(body, stop, refused);
+  // The handles of what a stopped call has started stay with the state, which would wait for them.
+  if (outcome.ending == Ending::stopped && !interpreter_->left())
+    commands::stop(open_files::commands_since(files_before, interpreter_->vm()));
+  if (std::optional<Outcome> left = after(stop)) outcome = std::move(*left);
+  if (refused && !outcome.error) std::rethrow_exception(refused);
+  return outcome;
+}
+
+Outcome StateCore::attempt(const Body& body, Stop& stop, std::exception_ptr& refused) {
+  try {
+    return body(*interpreter_, stop);
+  } catch (const std::exception&) {
+    refused = std::current_exception();
+    return {};
+  }
 }
 
 Value StateCore::with(const std::function<Value(Interpreter& interpreter)>& body) {
@@ -149,16 +151,17 @@ Value StateCore::with(const std::function<Value(Interpreter& interpreter)>& body
   } catch (const std::exception&) {
     refused = std::current_exception();
   }
-  const std::optional<Outcome> left = after(*locks_->stop);
-  if (interpreter_->left()) note_left();
-  if (left) std::rethrow_exception(left->error);
+  if (const std::optional<Outcome> left = after(*locks_->stop)) std::rethrow_exception(left->error);
   if (refused) std::rethrow_exception(refused);
   return result;
 }
 
 // What is to be done when something with the state is over: how it was left, then or by now.
 std::optional<Outcome> StateCore::after(Stop& stop) {
-  return interpreter_->left() ? interpreter_->take_left() : interpreter_->relieve(stop);
+  if (!interpreter_->left() && !interpreter_->relieve(stop)) return std::nullopt;
+  std::optional<Outcome> left = interpreter_->take_left();
+  note_left();
+  return left;
 }
 
 // The state has gone: from here on it is closed.
@@ -173,19 +176,20 @@ void StateCore::note_left() noexcept {
 std::exception_ptr StateCore::finalize() {
   const Running running(*this);
   locks_->stop->begin_finalizers();
-  const std::optional<Outcome> left = interpreter_->finalize(*locks_->stop);
+  if (!interpreter_->finalize(*locks_->stop)) return nullptr;
+  const std::optional<Outcome> left = interpreter_->take_left();
   return left ? left->error : nullptr;
 }
 
 void StateCore::set_time_limit(std::optional<std::chrono::nanoseconds> limit) {
   if (limit && limit->count() < 0) throw std::invalid_argument("time_limit is negative");
-  const std::lock_guard lock(locks().settings);
-  time_limit_ = limit;
+  // Relaxed: a call that begins meanwhile has the one or the other.
+  time_limit_.store(limit.value_or(kNoLimit), std::memory_order_relaxed);
 }
 
-std::optional<std::chrono::nanoseconds> StateCore::time_limit() {
-  const std::lock_guard lock(locks().settings);
-  return time_limit_;
+std::optional<std::chrono::nanoseconds> StateCore::time_limit() const noexcept {
+  const std::chrono::nanoseconds limit = time_limit_.load(std::memory_order_relaxed);
+  return limit == kNoLimit ? std::nullopt : std::optional(limit);
 }
 
 bool StateCore::interrupt() noexcept { return ask_to_stop(locks().stop); }
@@ -204,7 +208,7 @@ StateStatistics StateCore::statistics() {
   return {.memory = quota.used(),
           .peak_memory = quota.peak(),
           .memory_limit = quota.limit(),
-          .time_limit = time_limit_};
+          .time_limit = time_limit()};
 }
 
 std::vector<Frame> StateCore::error_frames() {

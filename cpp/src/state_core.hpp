@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -31,15 +32,28 @@ class StateCore {
   StateCore(const StateCore&) = delete;
   StateCore& operator=(const StateCore&) = delete;
 
-  // Runs what `select` makes the next of the interpreter's, or what it throws.
-  // `looked_after`: the host looks after it if it lasts (Stop::set_look()).
-  using Select = std::function<void(Interpreter& interpreter)>;
-  Values run(const Select& select, const Values& args, bool looked_after = false);
+  // A run of the interpreter's: what is to be done, as a function object that is there until it is done.
+  class Body {
+   public:
+    template <std::invocable<Interpreter&, Stop&> F>
+    Body(const F& body) noexcept
+        : body_(&body), call_([](const void* f, Interpreter& interpreter, Stop& stop) -> Outcome {
+            return (*static_cast<const F*>(f))(interpreter, stop);
+          }) {}
+    Outcome operator()(Interpreter& interpreter, Stop& stop) const { return call_(body_, interpreter, stop); }
+
+   private:
+    const void* body_;
+    Outcome (*call_)(const void* f, Interpreter& interpreter, Stop& stop);
+  };
+  // What the run returns, or what it throws. `looked_after`: the host looks after it if it lasts
+  // (Stop::set_look()).
+  Values run(const Body& body, bool looked_after = false);
   // Something short with the state: a collection may run finalizers meanwhile.
   Value with(const std::function<Value(Interpreter& interpreter)>& body);
 
   void set_time_limit(std::optional<std::chrono::nanoseconds> limit);
-  std::optional<std::chrono::nanoseconds> time_limit();
+  std::optional<std::chrono::nanoseconds> time_limit() const noexcept;
   bool interrupt() noexcept;
   bool kill() noexcept;
   // When a call that was interrupted would have ended by itself, as of now.
@@ -55,9 +69,12 @@ class StateCore {
   struct Locks;
   class Turn;
   class Running;
+  static constexpr std::chrono::nanoseconds kNoLimit{-1};
 
   Locks& locks();
   bool left_in_use() const noexcept { return turns_ != 0 && taken_in_ != generation_; }
+  Outcome run_once(const Body& body, bool looked_after);
+  Outcome attempt(const Body& body, Stop& stop, std::exception_ptr& refused);
   std::optional<Outcome> after(Stop& stop);
   void note_left() noexcept;
   std::exception_ptr finalize();
@@ -65,7 +82,7 @@ class StateCore {
   std::atomic<std::uint32_t> generation_;
   std::uint32_t taken_in_ = 0;  // the generation of the turns
   int turns_ = 0;
-  std::optional<std::chrono::nanoseconds> time_limit_;
+  std::atomic<std::chrono::nanoseconds> time_limit_;  // kNoLimit: none
   bool running_ = false;
   bool has_frames_ = false;          // of the turns: whether last_frames_ has any
   const char* closed_because_ = "";  // of the turns

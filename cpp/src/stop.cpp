@@ -85,7 +85,8 @@ void Stop::close() noexcept {
   deadline_ = Clock::time_point::max();
   looked_after_ = false;
   look_.store(false, std::memory_order_relaxed);
-  if (paused_.exchange(false, std::memory_order_acq_rel)) holding_.wake_all();
+  if (paused_.load(std::memory_order_relaxed) && paused_.exchange(false, std::memory_order_acq_rel))
+    holding_.wake_all();
   if (inspection_) {
     inspection_->done.store(true, std::memory_order_release);
     inspection_->waiter.wake_all();

@@ -245,7 +245,7 @@ Outcome ThreadCore::run_chunk() {
   }
   stop_->begin_finalizers();
   try {
-    if (auto left = interpreter_->finalize(*stop_)) outcome = std::move(*left);
+    if (interpreter_->finalize(*stop_)) outcome = std::move(*interpreter_->take_left());
   } catch (const std::exception&) {
     outcome.ending = Ending::failed;  // no memory to tell how they were left
     outcome.error = std::current_exception();

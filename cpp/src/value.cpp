@@ -12,8 +12,6 @@
 namespace osthread {
 namespace {
 
-constexpr std::int64_t kExact = std::int64_t{1} << 53;  // every integer up to here is a double
-
 // The bytes lie behind the object, in the same block, whose size stands before it: a string that crosses is
 // one allocation, and its block goes back to whoever sends the next.
 class StringData : public Counted {
@@ -190,16 +188,6 @@ void Value::release() const noexcept {
     default:
       payload_.counted->release();
       break;
-  }
-}
-
-void Value::set_integer(std::int64_t integer) noexcept {
-  if (integer >= -kExact && integer <= kExact) {
-    type_ = Type::number;
-    payload_.number = static_cast<double>(integer);
-  } else {
-    type_ = Type::int64;
-    payload_.int64 = integer;
   }
 }
 

@@ -154,9 +154,8 @@ std::size_t set_up_and_ask(const Shared& shared) {
   const Value compiled = interpreter.compiled();
   interpreter.set_global("f", compiled);
   const Value back = interpreter.global("shared");
-  interpreter.select("f");
   const Unstopped unstopped;
-  const Outcome outcome = interpreter.run({back, compiled}, *unstopped.stop);
+  const Outcome outcome = interpreter.run_global("f", Values{back, compiled}, *unstopped.stop);
   if (outcome.error) std::rethrow_exception(outcome.error);
   CHECK(outcome.results.size() == 3);
   return interpreter.vm().quota().fails_in();

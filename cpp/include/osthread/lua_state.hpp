@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "osthread/error.hpp"
@@ -34,7 +35,7 @@ class StateCore;
 namespace host {
 // Of the bindings.
 std::vector<Object*> objects_of(const LuaState& state);
-Values call_looked_after(LuaState& state, std::string_view dotted_name, const Values& args);
+Values call_looked_after(LuaState& state, std::string_view dotted_name, std::span<const Value> args);
 }  // namespace host
 
 class OSTHREAD_EXPORT LuaState {
@@ -73,7 +74,8 @@ class OSTHREAD_EXPORT LuaState {
 
  private:
   friend std::vector<Object*> host::objects_of(const LuaState& state);
-  friend Values host::call_looked_after(LuaState& state, std::string_view dotted_name, const Values& args);
+  friend Values host::call_looked_after(LuaState& state, std::string_view dotted_name,
+                                        std::span<const Value> args);
   std::unique_ptr<StateCore> core_;
 };
 

@@ -189,7 +189,16 @@ class OSTHREAD_EXPORT Value {
   bool is_shared() const noexcept { return type_ >= Type::string; }
   void retain() const noexcept;
   void release() const noexcept;
-  void set_integer(std::int64_t integer) noexcept;
+  static constexpr std::int64_t kExact = std::int64_t{1} << 53;  // every integer up to here is a double
+  void set_integer(std::int64_t integer) noexcept {
+    if (integer >= -kExact && integer <= kExact) {
+      type_ = Type::number;
+      payload_.number = static_cast<double>(integer);
+    } else {
+      type_ = Type::int64;
+      payload_.int64 = integer;
+    }
+  }
   void set_unsigned(std::uint64_t integer) noexcept;
   double to_number(const char* wanted) const;
   std::int64_t to_int64() const;
