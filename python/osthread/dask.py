@@ -43,6 +43,8 @@ __all__ = ["DaskLuaPool"]
 
 # How many batches of a map each thread of the cluster gets, so that uneven ones balance.
 _BATCHES = 4
+# What becomes of a task of the cluster that is not to be run any more.
+_UNWANTED = ("cancelled", "released", "forgotten")
 
 
 class _PoolPlugin(WorkerPlugin):  # type: ignore[misc]
@@ -61,14 +63,18 @@ class _PoolPlugin(WorkerPlugin):  # type: ignore[misc]
 
     def transition(self, key: Hashable, start: str, finish: str, **_: Any) -> None:
         # The cluster forgets a task that is cancelled, and lets its code run on; ours need not.
-        if finish in ("cancelled", "released", "forgotten") and (cancel := self._cancels.get(key)):
+        if finish in _UNWANTED and (cancel := self._cancels.get(key)):
             cancel()
 
     @contextmanager
     def cancelled_by(self, cancel: Callable[[], Any]) -> Iterator[None]:
         """In a task of the cluster: what stops it."""
-        key = get_worker().get_current_task()
+        worker = get_worker()
+        key = worker.get_current_task()
         self._cancels[key] = cancel
+        task = worker.state.tasks.get(key)
+        if task is None or task.state in _UNWANTED:  # since before there was something to cancel
+            cancel()
         try:
             yield
         finally:
@@ -192,6 +198,7 @@ class DaskLuaPool(concurrent.futures.Executor):
         self._client = client
         self._name = f"osthread-{uuid.uuid4().hex}"
         self._lock = threading.Lock()
+        self._ended = threading.Event()
         self._futures: weakref.WeakSet[_ClusterFuture] = weakref.WeakSet()
         self._shut = False
         client.register_plugin(_PoolPlugin(self._name, everything), name=self._name)
@@ -237,7 +244,8 @@ class DaskLuaPool(concurrent.futures.Executor):
                 yield
                 while futures:
                     left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-                    done, error = futures.popleft().result(left)
+                    done, error = futures[0].result(left)
+                    futures.popleft()
                     futures.extend(self._run(_call_each, function, batch) for batch in islice(batches, 1))
                     yield from done
                     if error is not None:
@@ -313,12 +321,12 @@ class DaskLuaPool(concurrent.futures.Executor):
         if cancel_futures:
             for future in futures:
                 future.cancel()
-        if not first:
-            return
-        if wait:
+        if first and wait:
             self._end(futures)
-        else:
+        elif first:
             threading.Thread(target=self._end, args=(futures,), name="DaskLuaPool-end", daemon=True).start()
+        elif wait:
+            self._ended.wait()
 
     def terminate(self) -> None:
         """Ends what runs and what is queued, and waits."""
@@ -326,7 +334,10 @@ class DaskLuaPool(concurrent.futures.Executor):
 
     def _end(self, futures: list[_ClusterFuture]) -> None:
         concurrent.futures.wait(futures)
-        self._client.unregister_worker_plugin(self._name)
+        try:
+            self._client.unregister_worker_plugin(self._name)
+        finally:
+            self._ended.set()
 
     def __enter__(self) -> DaskLuaPool:
         return self

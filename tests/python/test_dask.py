@@ -134,6 +134,15 @@ def test_cancel_stops_code_that_runs(pool: DaskLuaPool) -> None:
     assert pool.submit(SQUARE, 3).result(PATIENCE) == 9
 
 
+def test_a_cancel_at_any_moment_stops_the_code(pool: DaskLuaPool) -> None:
+    for _ in range(10):
+        futures = [pool.submit(FOREVER) for _ in range(4)]
+        for future in futures:
+            future.cancel()
+    runs(pool, 0)
+    assert pool.submit(SQUARE, 3).result(PATIENCE) == 9
+
+
 def test_map_array_goes_over_all_rows(pool: DaskLuaPool) -> None:
     x, out = np.arange(1001.0), np.zeros(1001)
     kernel = "function(x, out, i, j, k) for i = i, j - 1 do out[i] = k * x[i] end return j - i end"
@@ -159,6 +168,14 @@ def test_shutdown_does_what_was_submitted(client: Any) -> None:
     with pytest.raises(RuntimeError, match="shut down"):
         pool.submit("return 1")
     pool.shutdown()
+
+
+def test_whoever_shuts_it_down_again_waits_too(client: Any) -> None:
+    pool = DaskLuaPool(client, 1)
+    future = pool.submit("for i = 1, 1e9 do end return 'done'")
+    pool.shutdown(wait=False)
+    pool.shutdown()
+    assert future.result(0) == "done"
 
 
 def test_an_exception_ends_what_runs(client: Any) -> None:
