@@ -162,12 +162,18 @@ std::unique_ptr<StateCore> PoolCore::make_state() {
     state = std::make_unique<StateCore>(options_.threads.state());
     states_.fetch_add(1, std::memory_order_relaxed);
   }
-  if (!setup_.is_nil())
-    state->run([this](Interpreter& interpreter, Stop& stop) {
-      interpreter.compile(Code(setup_));
-      return interpreter.run({}, stop);
-    });
   return state;
+}
+
+void PoolCore::set_up(StateCore& state, const PoolJob& job) {
+  if (setup_.is_nil()) return;
+  state.run([&](Interpreter& interpreter, Stop& stop) {
+    if (job.cancelled())  // before there was anything to stop
+      throw Stopped({.message = "stopped before its setup", .frames = {}, .value = nullptr, .thread = {}},
+                    StopStage::interrupt);
+    interpreter.compile(Code(setup_));
+    return interpreter.run({}, stop);
+  });
 }
 
 std::exception_ptr PoolCore::break_down(const std::exception_ptr& cause) noexcept {

@@ -63,6 +63,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   std::shared_ptr<PoolJob> next(bool idle);
   // A new state in which `setup` has run. Its errors.
   std::unique_ptr<StateCore> make_state();
+  void set_up(StateCore& state, const PoolJob& job);  // for the job; throws what the setup does
   // `setup`, or making a state, has failed: nothing can run any more. The error of all that was submitted.
   std::exception_ptr break_down(const std::exception_ptr& cause) noexcept;
   void leave(const PoolWorker& worker) noexcept;

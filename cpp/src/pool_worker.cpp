@@ -71,7 +71,7 @@ void PoolWorker::work(const std::shared_ptr<PoolJob>& job) {
   }
   // Something is taken before a run begins: so the job is not done meanwhile, and lends only who works at it.
   while (taken_ != 0 || (taken_ = job->take(next_item_)) != 0) {
-    if (const std::exception_ptr broken = prepare()) {
+    if (const std::exception_ptr broken = prepare(*job)) {
       for (; taken_ != 0; --taken_, ++next_item_) job->fail(next_item_, broken);
       job->cancel(broken);
       break;
@@ -90,13 +90,20 @@ void PoolWorker::work(const std::shared_ptr<PoolJob>& job) {
 }
 
 // Sees to a state that something can be run in. Null, or why there is none.
-std::exception_ptr PoolWorker::prepare() {
+std::exception_ptr PoolWorker::prepare(const PoolJob& job) {
   if (state_ && tasks_left_ > 0 && !state_->closed()) return nullptr;
   retire_state();
   try {
     std::unique_ptr<StateCore> fresh = pool_->make_state();
-    const std::lock_guard lock(mutex_);
-    state_ = std::move(fresh);
+    {
+      const std::lock_guard lock(mutex_);
+      state_ = std::move(fresh);
+    }
+    pool_->set_up(*state_, job);  // while it is there to be stopped
+  } catch (const Stopped&) {
+    const std::exception_ptr stopped = std::current_exception();
+    retire_state();  // it is set up in part
+    return stopped;
   } catch (const std::exception&) {
     return pool_->break_down(std::current_exception());
   }
@@ -236,7 +243,7 @@ int PoolWorker::kept(Interpreter& interpreter, const Value& function) {
 void PoolWorker::give_back() noexcept {
   const int kept = std::exchange(made_, kNothing);
   most_ = 0;
-  set_giving_back(true);
+  giving_back_ = true;
   try {
     if (!state_->closed()) {
       state_->run([kept](Interpreter& interpreter, Stop& stop) {
@@ -252,12 +259,7 @@ void PoolWorker::give_back() noexcept {
     // It was stopped, or had no memory: then the state goes, and with it what it holds.
     retire_state();
   }
-  set_giving_back(false);
-}
-
-void PoolWorker::set_giving_back(bool now) noexcept {
-  const std::lock_guard lock(mutex_);
-  giving_back_ = now;
+  giving_back_ = false;
 }
 
 bool PoolWorker::is_current() const noexcept {
@@ -277,8 +279,7 @@ void PoolWorker::stop() noexcept {
 }
 
 void PoolWorker::stop(const PoolJob& job) noexcept {
-  // What is left to be given back is no code of the job's, and soon done.
-  end_turn([&] { return job_.get() == &job && !giving_back_; });
+  end_turn([&] { return job_.get() == &job; });
 }
 
 template <class Is>

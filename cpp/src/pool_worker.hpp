@@ -51,13 +51,12 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   static int run_items(lua_State* L);
   void run();
   void work(const std::shared_ptr<PoolJob>& job);
-  std::exception_ptr prepare();
+  std::exception_ptr prepare(const PoolJob& job);
   void retire_state() noexcept;
   void run_some(PoolJob& job);
   int kept(Interpreter& interpreter, PoolJob& job);
   int kept(Interpreter& interpreter, const Value& function);
   void give_back() noexcept;
-  void set_giving_back(bool now) noexcept;
   bool take() noexcept;
   void read_results(lua_State* L) noexcept;
   template <class Is>
@@ -84,10 +83,10 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   std::size_t most_ = 0;             // items of this run
   std::size_t item_ = 0;
   std::size_t next_item_ = 0;
-  std::size_t taken_ = 0;             // how many from next_item_ on are this worker's
-  int made_ = kNothing;               // for this job alone, by its maker
-  bool lent_ = false;                 // whether the job counts on that being given back
-  bool giving_back_ = false;          // written under mutex_, by the worker
+  std::size_t taken_ = 0;  // how many from next_item_ on are this worker's
+  int made_ = kNothing;    // for this job alone, by its maker
+  bool lent_ = false;      // whether the job counts on that being given back
+  bool giving_back_ = false;
   std::atomic<bool> running_{false};  // whether item_ is being run
 };
 
