@@ -55,12 +55,15 @@ PoolJob::Work work_over(PoolCore& core, const Code& code, const std::vector<Shar
   if (first > last || last > rows)
     throw std::invalid_argument("map_array: there are no rows " + std::to_string(first) + " to " +
                                 std::to_string(last) + ", the arrays have " + std::to_string(rows));
-  const std::size_t slices = kSlicesOfWorker * core.max_workers();
+  const std::size_t count = last - first;
+  const std::size_t slices = kSlicesOfWorker * std::min(core.max_workers(), std::max<std::size_t>(count, 1));
   const std::size_t step =
-      options.chunk != 0 ? options.chunk : std::max<std::size_t>(1, (last - first + slices - 1) / slices);
-  for (std::size_t start = first; start < last; start += step) {
+      options.chunk != 0 ? options.chunk : std::max<std::size_t>(1, (count + slices - 1) / slices);
+  for (std::size_t start = first; start < last;) {
+    const std::size_t stop = start + std::min(step, last - start);
     work.arguments.emplace_back(start);
-    work.arguments.emplace_back(std::min(last, start + step));
+    work.arguments.emplace_back(stop);
+    start = stop;
   }
   work.count = work.arguments.size() / 2;
   return work;

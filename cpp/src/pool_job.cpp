@@ -16,7 +16,7 @@ PoolJob::PoolJob(Work work)
       maker_(std::move(work.maker)),
       make_of_(std::move(work.make_of)),
       count_(work.count),
-      chunk_(std::max<std::size_t>(work.chunk, 1)),
+      chunk_(std::clamp<std::size_t>(work.chunk, 1, std::max<std::size_t>(work.count, 1))),
       arity_(work.count == 0 ? 0 : work.arguments.size() / work.count),
       arguments_(std::move(work.arguments)),
       items_(std::make_unique<Item[]>(work.count)),
