@@ -36,6 +36,7 @@ struct PyTask {
   Pool pool;
   Job job;
   std::shared_ptr<Results> results;
+  std::shared_ptr<Pledge> pledge;  // null: it has no future
 };
 
 PoolOptions pool_options(const py::dict& options, std::size_t max_workers, std::string setup,
@@ -67,9 +68,10 @@ std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const 
                                const py::tuple& args, const py::object& future) {
   const Encoding& encoding = pool->results->encoding();
   Values values = to_values(args, "args", encoding);
+  std::shared_ptr<Pledge> pledge = pool->results->pledge(future);
   Job job = host::submit(*pool->pool, code_of(code, chunk_name), std::move(values), 1, 1,
-                         observer_of(pool->results, future));
-  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results});
+                         observer_of(pool->results, pledge));
+  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results, std::move(pledge)});
 }
 
 // `lists`: the argument lists, as tuples; or the arguments themselves, if each is alone in its list.
@@ -90,7 +92,7 @@ std::unique_ptr<PyTask> map(Self<PyPool> pool, const py::object& code, const std
     std::move(one.begin(), one.end(), std::back_inserter(values));
   }
   Job job = host::submit(*pool->pool, code_of(code, chunk_name), std::move(values), count, chunk, nullptr);
-  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results});
+  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results, nullptr});
 }
 
 std::unique_ptr<PyTask> map_array(Self<PyPool> pool, const py::object& code, const std::string& chunk_name,
@@ -105,7 +107,7 @@ std::unique_ptr<PyTask> map_array(Self<PyPool> pool, const py::object& code, con
   const Code kernel = code_of(code, chunk_name);
   const GilRelease release;
   Job job = host::submit_over(*pool->pool, kernel, buffers, std::move(options));
-  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results});
+  return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results, nullptr});
 }
 
 bool wait(Self<PyTask> task, const py::object& timeout) {
@@ -116,13 +118,34 @@ bool wait(Self<PyTask> task, const py::object& timeout) {
     const bool ended = host::done(*task->job) || wait_for(over) || host::done(*task->job);
     if (ended) {
       drop_dead_references();  // what the task was lent has died on a worker's thread
-      task->results->settle();
+      if (task->pledge) task->results->tell(task->pledge);
     }
     return ended;
-  } catch (py::error_already_set&) {
+  } catch (const std::exception&) {
     if (host::done(*task->job)) task->results->ring();
     throw;
   }
+}
+
+// One that had not begun has ended by this, and its future says so.
+bool cancel(Self<PyTask> task) {
+  bool asked = false;
+  {
+    const GilRelease release;
+    asked = host::cancel(*task->pool, task->job);
+  }
+  if (task->pledge && host::done(*task->job)) task->results->tell(task->pledge, true);
+  return asked;
+}
+
+// The future gets a condition, unless it has one. Nothing else runs meanwhile.
+void meet(Self<PyTask> task, const py::object& future, const py::object& condition, const py::list& waiters,
+          const py::list& callbacks) {
+  if (task->pledge->met) return;
+  future.attr("_condition") = condition;
+  future.attr("_waiters") = waiters;
+  future.attr("_done_callbacks") = callbacks;
+  task->pledge->met = true;
 }
 
 // The results of items from `first` on that are there, at least one, unless the time runs out: then none. Of
@@ -165,15 +188,15 @@ py::list collect(Self<PyTask> task) {
 void bind_pool(py::module_& module) {
   module.def(
       "finish_dropped_pools", &pool_end::finish_dropped,
-      "Waits until pools that nobody has any more have done what they were given, and tells the futures.");
+      "Waits until pools that nobody has any more have done what they were given, and told the futures.");
   module.def("terminate_dropped_pools", &pool_end::terminate_dropped, "The same, but terminates them.");
   const auto release = py::call_guard<GilRelease>();
   py::class_<PyTask>(module, "PoolTask", "What a pool was given to do.")
       .def("_wait", &wait, py::arg("timeout"))
       .def("_take", &take, py::arg("first"), py::arg("timeout"))
       .def("_collect", &collect)
-      .def(
-          "_cancel", [](Self<PyTask> task) { return host::cancel(*task->pool, task->job); }, release)
+      .def("_cancel", &cancel)
+      .def("_meet", &meet, py::arg("future"), py::arg("condition"), py::arg("waiters"), py::arg("callbacks"))
       .def("_count", [](Self<PyTask> task) { return host::count(*task->job); })
       .def("_done", [](Self<PyTask> task) { return host::done(*task->job); })
       .def("_status", [](Self<PyTask> task) { return to_string(host::status(*task->job, 0)); });
@@ -196,8 +219,8 @@ void bind_pool(py::module_& module) {
             return wait_for([&] { return host::wait(*pool->pool, deadline); });
           },
           py::arg("timeout"))
-      .def("_terminate", [](Self<PyPool> pool) { return pool_end::terminate(pool->pool, pool->results); })
-      .def("_settle", [](Self<PyPool> pool) { pool->results->settle(); })
+      .def("_terminate", [](Self<PyPool> pool) { return pool_end::terminate(pool->pool); })
+      .def("_finish", [](Self<PyPool> pool) { pool->results->finish(); })
       .def("_hang_up", [](Self<PyPool> pool) { pool->results->hang_up(); })
       .def("_statistics",
            [](Self<PyPool> pool) {

@@ -28,21 +28,20 @@ void wait_for_each(Wait wait) {
     const Dropped each = all_dropped.back();
     const host::Pool pool = each.pool.lock();
     const std::shared_ptr<Results> results = each.results.lock();
-    if (pool) wait(pool, results);
-    if (results) results->settle();
+    if (pool) wait(pool);
+    if (results) results->finish();
     std::erase_if(all_dropped, [&](const Dropped& other) { return other.is(each); });
   }
 }
 
 }  // namespace
 
-std::size_t terminate(const host::Pool& pool, const std::shared_ptr<Results>& results) {
+std::size_t terminate(const host::Pool& pool) {
   for (int round = 0; round < 2; ++round) {  // again for finalizers, which begin when the tasks have ended
     {
       const GilRelease release;
       host::stop_all(*pool);
     }
-    if (results) results->settle();
     const Clock::time_point deadline = host::stopped_by(*pool);
     if (wait_for([&] { return host::wait(*pool, deadline); })) return 0;
   }
@@ -60,15 +59,10 @@ void note_dropped(const host::Pool& pool, const std::shared_ptr<Results>& result
 }
 
 void finish_dropped() {
-  wait_for_each([](const host::Pool& pool, const std::shared_ptr<Results>&) {
-    wait_for([&] { return host::wait(*pool, std::nullopt); });
-  });
+  wait_for_each([](const host::Pool& pool) { wait_for([&] { return host::wait(*pool, std::nullopt); }); });
 }
 
-void terminate_dropped() {
-  wait_for_each(
-      [](const host::Pool& pool, const std::shared_ptr<Results>& results) { terminate(pool, results); });
-}
+void terminate_dropped() { wait_for_each(terminate); }
 
 void forget_parents() noexcept { all_dropped.clear(); }
 

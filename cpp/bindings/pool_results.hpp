@@ -4,7 +4,8 @@
 
 #include <pybind11/pybind11.h>
 
-#include <deque>
+#include <array>
+#include <list>
 #include <memory>
 #include <mutex>
 
@@ -16,42 +17,89 @@ namespace osthread::python {
 
 py::object result_of(PoolJob& job, std::size_t item, const Encoding& encoding);  // takes it
 
-// The ended tasks of a pool whose futures have not been told. Workers put them here, and never wait for the
-// GIL: whoever waits for one of them tells its future, else a thread of its own does.
+// Between a task and its future.
 //
-// Invariant: a future is told by the one that takes its task out of here, once. A task that is here keeps
-// this alive, by its observer.
+// Invariant: as long as nobody has met the future's condition, nobody waits at it or has left a callback, and
+// the state of the future is but three attributes.
+struct Pledge {
+  explicit Pledge(py::object f) : future(std::make_unique<Reference>(std::move(f))) {}
+
+  std::unique_ptr<Reference> future;  // until it has been told, as it keeps its task, which keeps this
+  host::Job job;                      // once it has ended
+  bool met = false;                   // of the GIL
+  // Of the mutex of its Results.
+  std::list<std::shared_ptr<Pledge>>::iterator at;
+  bool ended = false;  // and nobody is telling its future
+  bool told = false;   // its future is
+};
+
+// The tasks of a pool whose futures have not been told. Workers put what has ended here, and never wait for
+// the GIL. Whoever waits for a task tells its future if that is met by nobody, which runs no code of the
+// user's and can't be torn; everything else is done by threads of its own, where no signal's handler runs:
+// one tells the futures and calls their callbacks, one after another, and while it is in one a second one
+// tells the futures, as the callback may wait for them.
+//
+// Invariant: a pledge is in one of the lists, or a thread has taken it from there, to put it into the next or
+// back. One that is here keeps this alive, by its observer.
 class Results : public std::enable_shared_from_this<Results> {
  public:
   explicit Results(Encoding encoding) : encoding_(std::move(encoding)) {}
 
-  void put(host::Job job, std::shared_ptr<Reference> future);  // on a worker
-  // Tells the futures of all that are here. Telling may let the GIL go: one at a time, as a callback of one
-  // may wait for the next.
-  void settle();
-  void ring() noexcept;     // has it done by the thread; on any thread
+  std::shared_ptr<Pledge> pledge(py::object future);
+  void put(const std::shared_ptr<Pledge>& pledge, const host::Job& job) noexcept;  // on a worker
+  void forget(const std::shared_ptr<Pledge>& pledge) noexcept;                     // nothing comes of it
+
+  // Of a task that has ended: its future is told when this returns, by this thread if it is met by nobody, or
+  // with `met_too`; the callbacks are called soon. Throws what a signal handler raises meanwhile; then it is
+  // told all the same.
+  void tell(const std::shared_ptr<Pledge>& pledge, bool met_too = false);
+  bool ring() noexcept;  // has all that have ended told, on any thread; false: there is no thread for it
+  // Until that is done, and all callbacks have returned, but for one that this is called in.
+  void finish();
   void hang_up() noexcept;  // nothing is to come any more
 
   const Encoding& encoding() const noexcept { return encoding_; }
 
  private:
-  struct Ended {
-    host::Job job;
-    std::shared_ptr<Reference> future;
+  using Pledges = std::list<std::shared_ptr<Pledge>>;
+  using Bells = std::array<std::shared_ptr<host::Bell>, 2>;
+  enum Ringer : int { kFirst, kSecond, kNobody };
+  // What a future is to be told.
+  struct Outcome {
+    const char* state;
+    py::object result;
+    py::object error;
   };
 
-  static bool answer(const std::weak_ptr<Results>& weak);
-  void tell(PoolJob& job, const py::object& future);
+  static bool answer(const std::weak_ptr<Results>& weak, Ringer ringer);
+  void tell_all() noexcept;
+  void call_back(Ringer ringer) noexcept;
+  bool take(Pledges& from, Pledges& to);
+  void put_back(Pledges& taken) noexcept;
+  void note_told(Pledges& taken) noexcept;
+  Outcome outcome_of(const Pledge& pledge);
+  static void put_into(const Pledge& pledge, const Outcome& outcome);
   py::object exception_object_of_current() const;
+  bool tell_here(const std::shared_ptr<Pledge>& pledge, bool met_too);
+  Ringer free_ringer() const noexcept { return calling_ == kFirst ? kSecond : kFirst; }
+  bool answers_here() noexcept;
+  bool is_told(const Pledge& pledge) noexcept;
+  bool quiet() noexcept;
 
   const Encoding encoding_;
   std::mutex mutex_;
-  std::deque<Ended> ended_;
-  std::unique_ptr<host::Bell> bell_;
+  Pledges open_;              // of tasks that have not ended
+  Pledges ended_;             // whose futures are to be told
+  Pledges told_;              // whose callbacks are to be called
+  int telling_ = 0;           // how many threads have taken some
+  Ringer calling_ = kNobody;  // which of the bells' threads is in a callback
+  Bells bells_;
   bool over_ = false;
+  host::Awaited progress_;  // of what mutex_ guards
 };
 
-// Between a task and its future, which it keeps until the task has ended.
-std::unique_ptr<host::TaskObserver> observer_of(std::shared_ptr<Results> results, py::object future);
+// Puts what the task comes to into `results`.
+std::unique_ptr<host::TaskObserver> observer_of(std::shared_ptr<Results> results,
+                                                std::shared_ptr<Pledge> pledge);
 
 }  // namespace osthread::python

@@ -1,5 +1,6 @@
 #include "host_pool.hpp"
 
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -22,6 +23,7 @@ struct Bell::State {
   bool over = false;
   std::shared_ptr<State> self;  // the thread's share, until it takes it over
   Waiter rung;
+  std::atomic<std::uintptr_t> thread{0};
 };
 
 Bell::Bell(std::string name, std::function<bool()> answer)
@@ -36,12 +38,12 @@ Bell::~Bell() {
   state_->rung.wake_one();  // it asks once more, and hears that it is over
 }
 
-void Bell::ring() noexcept {
+bool Bell::ring() noexcept {
   State& state = *state_;
-  if (state.generation != fork_generation()) return;
+  if (state.generation != fork_generation()) return false;
   {
     const std::lock_guard lock(state.mutex);
-    if (state.over) return;
+    if (state.over) return false;
     if (!state.running) {
       registry::native_begins();
       state.self = state_;
@@ -51,11 +53,16 @@ void Bell::ring() noexcept {
       } catch (const std::exception&) {
         state.self = nullptr;
         registry::native_ends();
-        return;
+        return false;
       }
     }
   }
   state.rung.wake_one();
+  return true;
+}
+
+bool Bell::is_current() const noexcept {
+  return state_->thread.load(std::memory_order_relaxed) == current_ident();
 }
 
 int Bell::main(void* argument) {
@@ -66,6 +73,7 @@ int Bell::main(void* argument) {
       const std::lock_guard lock(given.mutex);
       state = std::move(given.self);
     }
+    state->thread.store(current_ident(), std::memory_order_relaxed);
     for (;;) {
       const Waiter::Ticket ticket = state->rung.ticket();
       if (!state->answer()) break;
@@ -78,6 +86,15 @@ int Bell::main(void* argument) {
   registry::native_ends();
   return 0;
 }
+
+Awaited::Awaited() : waiter_(std::make_unique<Waiter>()) {}
+Awaited::~Awaited() = default;
+
+Wait Awaited::wait(const std::function<bool()>& over, std::optional<Clock::time_point> deadline) {
+  return Blocking(*waiter_, Blocking::Caller::host, "pool", this, deadline).until(over);
+}
+
+void Awaited::changed() noexcept { waiter_->wake_all(); }
 
 Pool make_pool(PoolOptions options) { return std::make_shared<PoolCore>(std::move(options)); }
 

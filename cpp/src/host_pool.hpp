@@ -36,12 +36,28 @@ class OSTHREAD_EXPORT Bell {
   ~Bell();
   Bell(const Bell&) = delete;
   Bell& operator=(const Bell&) = delete;
-  void ring() noexcept;
+  bool ring() noexcept;              // false: there is nobody to answer
+  bool is_current() const noexcept;  // whether this is its thread
 
  private:
   struct State;
   static int main(void* state);
   std::shared_ptr<State> state_;
+};
+
+// What threads of the host wait for, beside what this library does.
+class OSTHREAD_EXPORT Awaited {
+ public:
+  Awaited();
+  ~Awaited();
+  Awaited(const Awaited&) = delete;
+  Awaited& operator=(const Awaited&) = delete;
+  // Until over(), which is asked after each changed().
+  Wait wait(const std::function<bool()>& over, std::optional<Clock::time_point> deadline);
+  void changed() noexcept;
+
+ private:
+  const std::unique_ptr<Waiter> waiter_;
 };
 
 OSTHREAD_EXPORT Pool make_pool(PoolOptions options);

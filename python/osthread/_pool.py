@@ -5,16 +5,17 @@ from __future__ import annotations
 import concurrent.futures
 import operator
 import os
+import sys
 import threading
 import time
 import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures._base import FINISHED, PENDING
+from concurrent.futures._base import FINISHED, LOGGER, PENDING
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from types import TracebackType
 from typing import Any
 
@@ -32,6 +33,7 @@ except ImportError:  # Python 3.10: only type checkers ask
 
 __all__ = ["LuaPool", "PoolStatistics", "begun", "results_of"]
 
+_MOST_WORKERS = 1 << 15
 _OF_ONE_THREAD = ("suspended", "on_exit", "chunk_name", "closes", "notify")
 
 # Those that may have something to do at the program's end.
@@ -62,23 +64,22 @@ class PoolStatistics:
     """How many states have been made."""
 
 
-# Of what a future has only when somebody asks for it.
-_making = threading.Lock()
+# What a future has only when somebody asks for it.
 _MADE_LATER = frozenset({"_condition", "_waiters", "_done_callbacks"})
 
 
 class _PoolFuture(concurrent.futures.Future[Any]):
     """A Future of a task. Its ``cancel()`` stops running code too.
 
-    A task that was stopped so raises an error that is both a Stopped and a CancelledError.
+    A task that was stopped so raises an error that is both a Stopped and a CancelledError. Callbacks are called one
+    after another, on a thread of the pool's.
 
-    Invariant: as long as nobody has asked for its condition, nobody waits for it or has left a callback, and it may be
-    ended without. Making a Condition is more than half of what a Future costs, and most are only asked for results.
+    Invariant: as long as nobody has met its condition, nobody waits there or has left a callback, and the core may end
+    it without. Making a Condition is more than half of what a Future costs, and most are only asked for results.
     """
 
     _task: _core.PoolTask
     _asked = False
-    _met = False  # whether it has a condition
     # What Future.__init__ sets.
     _state = PENDING
     _result = None
@@ -90,64 +91,71 @@ class _PoolFuture(concurrent.futures.Future[Any]):
     def __getattr__(self, name: str) -> Any:
         if name not in _MADE_LATER:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        with _making:
-            if not self._met:
-                self._condition = threading.Condition()
-                self._waiters: list[Any] = []
-                self._done_callbacks: list[Any] = []
-                self._met = True
+        self._task._meet(self, threading.Condition(), [], [])
         return object.__getattribute__(self, name)
 
     def cancel(self) -> bool:
         if self.done():
             return False
         self._asked = True
-        asked = self._task._cancel()
-        self._task._wait(0)  # one that had not begun has ended by that
-        return asked
+        return self._task._cancel()
 
     def cancelled(self) -> bool:
-        return self.done() and (super().cancelled() or isinstance(super().exception(), CancelledStopped))
+        return (
+            self.done()
+            and self._wait(None)
+            and (self._state != FINISHED or isinstance(self._exception, CancelledStopped))
+        )
 
     def running(self) -> bool:
-        return not self.done() and self._task._status() == "running"
+        return self._task._status() == "running"
 
     def done(self) -> bool:
-        if self._state == FINISHED:
-            return True
-        if self._task._done():
-            self._task._wait(0)
-        return super().done()
+        return self._state != PENDING or self._task._done()
 
     def result(self, timeout: float | None = None) -> Any:
-        ended = self._wait(timeout)
-        if self._state == FINISHED and self._exception is None:
+        error = self.exception(timeout)
+        if error is None:
             return self._result
-        return super().result(None if ended else 0)
+        try:
+            raise error
+        finally:
+            del self, error  # they are in the traceback
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        return super().exception(None if self._wait(timeout) else 0)
+        # Without the condition: Ctrl-C can leave that locked for ever.
+        if not self._wait(timeout):
+            raise WaitTimeoutError
+        if self._state != FINISHED:
+            raise concurrent.futures.CancelledError
+        return self._exception
 
     def _wait(self, timeout: float | None) -> bool:
-        # In the core, where a result is seen at once; who waits for several does so at the condition.
-        return self._state == FINISHED or self._task._wait(timeout)
+        return self._state != PENDING or self._task._wait(timeout)
 
     # --- What the core calls ---
 
-    def _end_with_result(self, result: Any) -> None:
-        with _making:
-            if not self._met:
-                self._result = result
-                self._state = FINISHED  # last: result() looks at it without a lock
-                return
-        self.set_result(result)
+    def _as_own(self, error: BaseException) -> BaseException:
+        return as_future_s(error, (Stopped, Killed) if self._asked else ())
 
-    def _end_with(self, error: BaseException) -> None:
-        self.set_exception(as_future_s(error, (Stopped, Killed) if self._asked else ()))
+    def _tell(self, state: str, result: Any, error: BaseException | None) -> None:
+        with self._condition:
+            self._result, self._exception, self._state = result, error, state
+            for waiter in self._waiters:
+                if state != FINISHED:
+                    waiter.add_cancelled(self)
+                elif error is not None:
+                    waiter.add_exception(self)
+                else:
+                    waiter.add_result(self)
+            self._condition.notify_all()
 
-    def _end_cancelled(self) -> None:
-        super().cancel()
-        self.set_running_or_notify_cancel()
+    def _call_back(self) -> None:
+        for callback in self._done_callbacks:
+            try:
+                callback(self)
+            except BaseException:  # the thread goes on, with the callbacks of others
+                LOGGER.exception("exception calling callback for %r", self)
 
 
 class LuaPool(_core.Pool, concurrent.futures.Executor):
@@ -182,10 +190,11 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
             if name in options:
                 raise TypeError(f"{name} is an option of a single OSThread, not of a LuaPool")
         checked = check_thread(options)
+        if not isinstance(setup, (str, bytes, os.PathLike)):
+            raise TypeError(f"setup must be Lua source or a path, not {type(setup).__name__}")
         source, _ = code_parts(setup, None)
-        if not isinstance(source, bytes):
-            raise TypeError("setup must be Lua source, not a LuaFunction")
-        workers = _cpus() if max_workers is None else _positive(max_workers, "max_workers")
+        assert isinstance(source, bytes)
+        workers = _cpus() if max_workers is None else _positive(max_workers, "max_workers", _MOST_WORKERS)
         per_state = 0 if tasks_per_state is None else _positive(tasks_per_state, "tasks_per_state")
         super().__init__(prepare(checked), workers, source, per_state)
         self._shut = False
@@ -193,7 +202,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
 
     # --- Giving it work -------------------------------------------------------------------------------
 
-    def submit(self, f: Any, /, *args: Any) -> concurrent.futures.Future[Any]:  # type: ignore[override]
+    def submit(self, f: Any, /, *args: Any) -> _PoolFuture:  # type: ignore[override]
         """Has a worker call ``f(*args)``: the future of its result.
 
         ``f``: Lua source, a path or a :class:`LuaFunction`. The future's ``cancel()`` stops code that runs, too.
@@ -250,8 +259,12 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         def results() -> Iterator[Any]:
             try:
                 yield
-                while futures:
-                    result = futures.popleft().result(_left(deadline))
+                for number in count(1):
+                    if not futures:
+                        return
+                    if not futures[0]._task._wait(_left(deadline)):
+                        raise WaitTimeoutError(f"the result {number} was not there in time")
+                    result = futures.popleft().result()
                     for args in islice(lists, 1):
                         futures.append(self.submit(f, *args))
                     yield result
@@ -323,14 +336,15 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
     # --- Ending it ------------------------------------------------------------------------------------
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Takes no more tasks, cancels those that nobody has begun if asked to, and waits for the others."""
+        """Takes no more tasks, cancels those that nobody has begun if asked to, and waits for the others.
+
+        For the callbacks of futures, too.
+        """
         self._shut = True
-        self._close(cancel_futures)
-        if cancel_futures:
-            self._settle()
+        self._close(bool(cancel_futures))
         if wait:
             self._wait(None)
-            self._finish()
+            self._end()
 
     def terminate(self) -> None:
         """Takes no more tasks, cancels those that nobody has begun, ends those that run, and waits.
@@ -339,18 +353,19 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         or in C code that does not return is given up (:class:`Abandoned`), with a :class:`ThreadAbandonedWarning`.
         """
         self._shut = True
-        if lost := self._terminate():
+        lost = self._terminate()
+        self._end()
+        if lost:
             warnings.warn(
                 f"{lost} worker(s) of {self!r} did not end when it was terminated: they are in Python callables "
                 "or in C code that does not return",
                 ThreadAbandonedWarning,
                 stacklevel=2,
             )
-        self._finish()
 
-    def _finish(self) -> None:
-        """Tells the futures that have not been told; nothing is to come any more."""
-        self._settle()
+    def _end(self) -> None:
+        """Waits until all futures have been told and their callbacks have returned; nothing is to come any more."""
+        self._finish()
         self._hang_up()
         _pools.discard(self)
 
@@ -414,12 +429,14 @@ def _buffer(array: Any, lent: ExitStack) -> SharedBuffer:
     return array if isinstance(array, SharedBuffer) else lent.enter_context(SharedBuffer(array))
 
 
-def _positive(number: Any, name: str) -> int:
+def _positive(number: Any, name: str, most: int = sys.maxsize) -> int:
     if isinstance(number, bool) or not hasattr(number, "__index__"):
         raise TypeError(f"{name} must be an int, not {type(number).__name__}")
     whole = operator.index(number)
     if whole < 1:
         raise ValueError(f"{name} must be at least 1, not {whole}")
+    if whole > most:
+        raise ValueError(f"{name} must be at most {most}, not {whole}")
     return whole
 
 
@@ -431,12 +448,5 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _forget_parents() -> None:
-    """In a fork's child: its parent's workers are not here, and a thread that is not here may hold the lock."""
-    global _making
-    _making = threading.Lock()
-    _pools.clear()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parents)
+    os.register_at_fork(after_in_child=_pools.clear)  # the parent's workers are not here

@@ -9,7 +9,10 @@ import gc
 import itertools
 import os
 import pickle
+import queue
 import random
+import signal
+import sys
 import threading
 import warnings
 import weakref
@@ -143,6 +146,121 @@ def test_a_callback_may_wait_for_the_next_task(pool: LuaPool) -> None:
     first.add_done_callback(lambda _: results.append(second.result(PATIENCE)))
     gate.set()
     wait_until(lambda: results == [None])
+
+
+def test_a_callback_may_wait_as_one_waits_for_many(pool: LuaPool) -> None:
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def wait_for_another(_: Any) -> None:
+        done.put(concurrent.futures.wait([pool.submit(SQUARE, 3)], PATIENCE).not_done)
+
+    pool.submit(SQUARE, 2).add_done_callback(wait_for_another)
+    assert done.get(timeout=PATIENCE) == set()
+
+
+def test_callbacks_that_wait_are_called_one_after_another(pool: LuaPool) -> None:
+    within, deepest, called = 0, 0, 0
+
+    def submit_and_wait(_: Any) -> None:
+        nonlocal within, deepest, called
+        within += 1
+        deepest = max(deepest, within)
+        assert pool.submit(SQUARE, 2).result(PATIENCE) == 4
+        called += 1
+        within -= 1
+
+    gate = threading.Event()
+    for _ in range(2):
+        pool.submit("(...)()", lambda: gate.wait(PATIENCE))
+    futures = [pool.submit(SQUARE, i) for i in range(1000)]
+    for future in futures:
+        future.add_done_callback(submit_and_wait)
+    gate.set()
+    assert [future.result(PATIENCE) for future in futures] == [i * i for i in range(1000)]
+    wait_until(lambda: called == 1000)
+    assert deepest == 1
+
+
+def test_who_looks_at_a_future_calls_no_callback(pool: LuaPool) -> None:
+    lock = threading.Lock()
+
+    def call_back(_: Any) -> None:
+        with lock:
+            pass
+
+    for _ in range(50):
+        futures = [pool.submit(SQUARE, i) for i in range(20)]
+        for future in futures:
+            future.add_done_callback(call_back)
+        last = pool.submit(SQUARE, 3)
+        last.add_done_callback(lambda _: None)
+        with lock:
+            assert last.result(PATIENCE) == 9
+            assert last.done()
+            assert not last.cancel()
+
+
+def test_whatever_a_callback_raises_the_others_are_called(
+    pool: LuaPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    gate = threading.Event()
+    future = pool.submit("(...)()", lambda: gate.wait(PATIENCE))
+    future.add_done_callback(lambda _: sys.exit(3))
+    future.add_done_callback(called.put)
+    gate.set()
+    assert called.get(timeout=PATIENCE) is future
+    assert "exception calling callback" in caplog.text
+
+
+def test_the_collector_may_drop_a_map_whenever_it_runs(pool: LuaPool) -> None:
+    class Holder:
+        pass
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for _ in range(500):
+            holder: Any = Holder()
+            holder.self = holder
+            holder.results = pool.map(SQUARE, range(10), buffersize=3)
+            future = pool.submit(SQUARE, 2)
+            future.add_done_callback(lambda _: None)
+            assert future.result(PATIENCE) == 4
+    finally:
+        gc.set_threshold(*threshold)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX")
+def test_whatever_a_signal_raises_comes_out_and_no_future_is_lost(run_script: Any) -> None:
+    script = """if True:
+    import concurrent.futures, random, signal, time
+    from osthread import LuaPool
+
+    class Signalled(BaseException):
+        pass
+
+    def handler(*_):
+        raise Signalled
+
+    signal.signal(signal.SIGALRM, handler)
+    raised = 0
+    with LuaPool(2) as pool:
+        for _ in range(300):
+            futures = [pool.submit("function(x) return x end", i) for i in range(20)]
+            for future in futures[::2]:
+                future.add_done_callback(lambda future: None)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00002, 0.0006))
+                while True:
+                    for future in futures:
+                        future.result()
+            except Signalled:
+                raised += 1
+            assert concurrent.futures.wait(futures, 30).not_done == set()
+    print(raised)
+    """
+    assert run_script(script) == (0, "300\n", "")
 
 
 def test_a_future_is_a_whole_one_whenever_it_is_looked_at(pool: LuaPool) -> None:
@@ -280,6 +398,17 @@ def test_a_setup_that_fails_breaks_the_pool(setup: str, cause: type[LuaError]) -
             pool.map(SQUARE, [1])
 
 
+def test_a_setup_without_end_is_stopped_with_its_task() -> None:
+    pool = LuaPool(1, setup="while true do end", grace=0.05)
+    first, second = pool.submit("return 1"), pool.submit("return 2")
+    wait_until(first.running)
+    assert first.cancel()
+    assert first.cancelled() or isinstance(first.exception(PATIENCE), Stopped)
+    wait_until(second.running)
+    pool.terminate()
+    assert isinstance(second.exception(0), Stopped)
+
+
 def test_wrong_options_are_told_at_once() -> None:
     for wrong in (0, -1):
         with pytest.raises(ValueError, match="max_workers"):
@@ -348,17 +477,17 @@ def test_cancel_takes_a_queued_task_away() -> None:
         blocker = pool.submit(FOREVER)
         runs(pool)
         queued = [pool.submit(SQUARE, i) for i in range(10)]
-        called: list[Any] = []
-        queued[3].add_done_callback(called.append)
+        called: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        queued[3].add_done_callback(called.put)
         assert not queued[3].running()
         assert queued[3].cancel()
         assert queued[3].cancelled()
-        assert called == [queued[3]]
+        assert called.get(timeout=PATIENCE) is queued[3]
         with pytest.raises(concurrent.futures.CancelledError):
             queued[3].result()
         assert not queued[3].cancel()
         assert pool.statistics().cancelled == 1
-        assert concurrent.futures.wait([queued[3]], 0).done == {queued[3]}
+        assert concurrent.futures.wait([queued[3]], PATIENCE).done == {queued[3]}
         assert blocker.cancel()
         assert [f.result(PATIENCE) for f in queued if f is not queued[3]] == [
             i * i for i in range(10) if i != 3
@@ -382,6 +511,7 @@ def test_a_cancel_hits_no_other_task() -> None:
         chosen = set(rng.sample(range(2000), 600))
         for i in chosen:
             futures[i].cancel()
+        assert not concurrent.futures.wait(futures, PATIENCE).not_done
         for i, future in enumerate(futures):
             if i not in chosen or not future.cancelled():
                 assert future.result(PATIENCE) == expected
@@ -464,6 +594,14 @@ def test_map_with_a_buffersize_reads_no_further(pool: LuaPool) -> None:
     assert read == 14
     del results
     gc.collect()
+
+
+def test_an_item_of_a_map_that_takes_too_long_is_cancelled(pool: LuaPool) -> None:
+    for options in ({}, {"buffersize": 1}):
+        results = pool.map(FOREVER, [()], timeout=0.05, **options)
+        with pytest.raises(TimeoutError, match="the result 1"):
+            next(results)
+        runs(pool, 0)
 
 
 def test_an_error_comes_in_its_turn_and_ends_the_map() -> None:
@@ -740,6 +878,23 @@ def test_what_sits_in_python_is_given_up() -> None:
     go.set()
 
 
+def test_futures_are_told_though_the_warning_is_an_error() -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go.wait(PATIENCE)
+
+    pool = LuaPool(1, grace=0.01)
+    future, queued = pool.submit("(...)()", hold), pool.submit("return 1")
+    assert begun.wait(PATIENCE)
+    with pytest.raises(osthread.ThreadAbandonedWarning):
+        pool.terminate()
+    assert isinstance(future.exception(0), osthread.Abandoned)
+    assert concurrent.futures.wait([queued], 0).done == {queued}
+    go.set()
+
+
 def test_a_finalizer_without_end_is_ended_too() -> None:
     setup = "keep = newproxy(true) getmetatable(keep).__gc = function() while true do end end"
     with pytest.raises(ZeroDivisionError), LuaPool(1, setup=setup, grace=0.01) as pool:  # noqa: PT012
@@ -792,6 +947,7 @@ raise ZeroDivisionError
 def test_a_fork_s_child_does_not_wait_for_a_dropped_pool_of_its_parent(start_script: Any) -> None:
     done = start_script("""
 import os
+import queue
 from osthread import LuaPool
 pool = LuaPool(1)
 pool.submit("require('osthread').sleep(0.5)")
@@ -886,6 +1042,48 @@ def test_a_fork_has_no_pool() -> None:
 
 
 # --- The program's end ----------------------------------------------------------------------------
+
+
+def test_the_block_is_left_when_the_callbacks_have_returned() -> None:
+    gate, called = threading.Event(), []
+
+    def call_back(future: Any) -> None:
+        gate.wait(PATIENCE)
+        called.append(future)
+
+    with LuaPool(2) as pool:
+        futures = [pool.submit(SQUARE, i) for i in range(4)]
+        for future in futures:
+            future.add_done_callback(call_back)
+        timer = threading.Timer(0.05, gate.set)
+        timer.start()
+    assert set(called) == set(futures)
+    timer.join()
+
+
+def test_a_callback_may_shut_the_pool_down() -> None:
+    ended = threading.Event()
+    pool = LuaPool(1)
+
+    def shut_down(_: Any) -> None:
+        pool.shutdown()
+        ended.set()
+
+    pool.submit("return 1").add_done_callback(shut_down)
+    assert ended.wait(PATIENCE)
+    pool.shutdown()
+
+
+def test_the_programs_end_waits_for_callbacks(run_script: Any) -> None:
+    script = """if True:
+    import time
+    from osthread import LuaPool
+    def call_back(future):
+        time.sleep(1.5)  # longer than the program's end waits for what it does not know
+        print("called")
+    LuaPool(1).submit("return 1").add_done_callback(call_back)
+    """
+    assert run_script(script) == (0, "called\n", "")
 
 
 def test_the_programs_end_does_what_is_queued(run_script: Any) -> None:
