@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "deadline.hpp"
 #include "frames.hpp"
@@ -41,7 +42,7 @@ void Stop::open() noexcept {
   begin();
 }
 
-std::optional<Clock::time_point> Stop::open_here(interrupt::Target target, bool looked_after) noexcept {
+std::optional<Stop::Watch> Stop::open_here(interrupt::Target target, bool looked_after) noexcept {
   const std::lock_guard lock(mutex_);
   begin();
   target_ = target;
@@ -49,9 +50,12 @@ std::optional<Clock::time_point> Stop::open_here(interrupt::Target target, bool 
   if (!looked_after || lasting_at_ != Clock::time_point::max()) return std::nullopt;
   lasting_ = opened_;
   lasting_at_ = Clock::now() + kLookAfter;
-  if (watched_ <= lasting_at_) return std::nullopt;
-  watched_ = lasting_at_;
-  return watched_;
+  return watch_at(lasting_at_);
+}
+
+std::optional<Stop::Watch> Stop::watch_at(Clock::time_point at) noexcept {
+  if (watched_ <= at) return std::nullopt;
+  return Watch{.at = at, .before = std::exchange(watched_, at)};
 }
 
 void Stop::begin() noexcept {
@@ -241,13 +245,12 @@ void Stop::reach_through(MemoryQuota* quota) noexcept {
   quota_ = quota;
 }
 
-bool Stop::set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept {
+std::optional<Stop::Watch> Stop::set_deadline(Clock::time_point deadline,
+                                              std::chrono::nanoseconds limit) noexcept {
   const std::lock_guard lock(mutex_);
   limit_.store(limit.count(), std::memory_order_relaxed);
   deadline_ = deadline;
-  if (watched_ <= deadline) return false;
-  watched_ = deadline;
-  return true;
+  return watch_at(deadline);
 }
 
 void Stop::clear_deadline() noexcept {

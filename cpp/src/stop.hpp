@@ -49,13 +49,19 @@ class Stop : public std::enable_shared_from_this<Stop> {
  public:
   explicit Stop(std::chrono::nanoseconds grace) noexcept : grace_(grace) {}
 
+  // What somebody has to be told: when to watch(), in place of the time told before; max: there is none.
+  struct Watch {
+    Clock::time_point at;
+    Clock::time_point before;
+  };
+
   // The runner's side. Between open() and close() there is something to stop; bind() names the thread that
   // runs it.
   void open() noexcept;
   void bind(interrupt::Target target) noexcept;
   // Both at once. `looked_after`: if it lasts, the host looks after it on its thread (set_look()). When
   // somebody has to be told to watch(), for that; nothing: an earlier call's watch does for this one too.
-  std::optional<Clock::time_point> open_here(interrupt::Target target, bool looked_after) noexcept;
+  std::optional<Watch> open_here(interrupt::Target target, bool looked_after) noexcept;
   // From here to close() finalizers run, which take no hook; a signal would only cut their system calls
   // short.
   void begin_finalizers() noexcept { take_signals(false); }
@@ -82,7 +88,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
 
   // A time at which to ask for the stop by itself: whether somebody has to be told to watch() then, as with
   // open_here(). clear_deadline() when what it bounds has ended; close() does so, too.
-  bool set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept;
+  std::optional<Watch> set_deadline(Clock::time_point deadline, std::chrono::nanoseconds limit) noexcept;
   void clear_deadline() noexcept;
   std::optional<Clock::time_point> deadline() noexcept;  // whether it has passed or not
   void forget_watch() noexcept;                          // there is nobody to watch
@@ -133,6 +139,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
 
   bool note_asked(StopReason reason) noexcept;
   void begin() noexcept;
+  std::optional<Watch> watch_at(Clock::time_point at) noexcept;
   Clock::time_point watch_lasting(Clock::time_point now) noexcept;
   void look() noexcept;
   Clock::time_point leaving_at() const noexcept;

@@ -2,7 +2,8 @@
 // stop is answered. It starts with the first task.
 //
 // Invariant: a task runs on the watchdog's thread, one at a time, and blocks for nothing but short locks; it
-// says when it wants to run again, or that it is done.
+// says when it wants to run again, or that it is done. A Stop has one task at most that watches it: calls
+// that begin again and again leave nothing behind for the time their time limits would have ended.
 //
 // Thread safety: everything may be called from any thread. After a fork the child gets a watchdog of its own,
 // without the parent's tasks.
@@ -10,10 +11,10 @@
 
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <vector>
 
 #include "osthread/native_thread.hpp"
 #include "run.hpp"
@@ -25,26 +26,30 @@ class Watchdog {
   using Task = std::function<std::optional<Clock::time_point>()>;
 
   static Watchdog& instance();
-  void schedule(Clock::time_point at, Task task);
+  void schedule(Clock::time_point at, Task task) {
+    replace(nullptr, Clock::time_point::max(), at, std::move(task));
+  }
+  // The same, for the owner's only task: in place of the one that would have run at `before`, if there is
+  // one.
+  void replace(const void* owner, Clock::time_point before, Clock::time_point at, Task task);
+  std::size_t scheduled();  // how many tasks there are
 
  private:
   struct Entry {
-    Clock::time_point at;
-    std::uint64_t order;
+    const void* owner;
     Task task;
   };
-  // For a heap with the earliest on top.
-  static bool later(const Entry& a, const Entry& b) noexcept {
-    return a.at != b.at ? a.at > b.at : a.order > b.order;
-  }
+  using Queue = std::multimap<Clock::time_point, Entry>;  // those of one time in the order of their coming
 
   static int main(void* self);
   void run();
+  Queue::node_type take_out(const void* owner, Clock::time_point at) noexcept;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Entry> heap_;
-  std::uint64_t order_ = 0;
+  Queue queue_;
+  const void* running_ = nullptr;  // whose task runs
+  bool replaced_ = false;          // it does not run again
   bool started_ = false;
 };
 

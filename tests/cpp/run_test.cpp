@@ -27,6 +27,13 @@ StopStage stage_of(const OSThread& thread) {
 
 std::atomic<int> looks{0};
 
+// Of a run that is looked after: when somebody has to watch it.
+Clock::time_point open(Stop& stop) {
+  const auto watch = stop.open_here(interrupt::this_thread(), true);
+  REQUIRE(watch.has_value());
+  return watch->at;
+}
+
 }  // namespace
 
 TEST_CASE("a Stop hears only while it is open") {
@@ -51,18 +58,21 @@ TEST_CASE("a deadline asks once it has passed, unless it is cleared or set anew"
   const auto stop = std::make_shared<Stop>(10ms);
   stop->open();
   const Clock::time_point now = Clock::now();
-  CHECK(stop->set_deadline(now + 1h, 1h));
-  CHECK_FALSE(stop->set_deadline(now + 2h, 2h));  // the earlier watch does for this one too
+  CHECK(stop->set_deadline(now + 1h, 1h).has_value());
+  CHECK_FALSE(stop->set_deadline(now + 2h, 2h).has_value());  // the earlier watch does for this one too
   CHECK(stop->watch(now + 1h) == now + 2h);
-  CHECK(stop->set_deadline(now + 1h, 1h));
+  const auto sooner = stop->set_deadline(now + 1h, 1h);
+  REQUIRE(sooner.has_value());
+  CHECK(sooner->at == now + 1h);
+  CHECK(sooner->before == now + 2h);
   CHECK_FALSE(stop->watch(now + 2h).has_value());  // whoever was told of the earlier one goes on from there
   stop->clear_deadline();
   CHECK_FALSE(stop->watch(now + 1h).has_value());
   CHECK(stop->reason() == StopReason::none);
-  CHECK(stop->set_deadline(now, 0ns));
+  CHECK(stop->set_deadline(now, 0ns).has_value());
   (void)stop->watch(now);
   CHECK(stop->reason() == StopReason::deadline);
-  CHECK_FALSE(stop->set_deadline(Clock::time_point::max(), 1h));
+  CHECK_FALSE(stop->set_deadline(Clock::time_point::max(), 1h).has_value());
 }
 
 TEST_CASE("a watch that goes on serves the next deadline too") {
@@ -70,14 +80,14 @@ TEST_CASE("a watch that goes on serves the next deadline too") {
   stop->open();
   stop->bind(interrupt::this_thread());
   const Clock::time_point now = Clock::now();
-  REQUIRE(stop->set_deadline(now, 0ns));
+  REQUIRE(stop->set_deadline(now, 0ns).has_value());
   const auto again = stop->watch(now);
   REQUIRE(again.has_value());  // it asks, and will ask again
   stop->clear_deadline();
   stop->close();
   stop->open();  // the next call, before it does
   stop->bind(interrupt::this_thread());
-  const bool needs_another = stop->set_deadline(Clock::now() + 1h, 1h);
+  const bool needs_another = stop->set_deadline(Clock::now() + 1h, 1h).has_value();
   CHECK(needs_another != stop->watch(*again).has_value());  // one of the two watches, not both
   stop->close();
 }
@@ -91,8 +101,7 @@ TEST_CASE("a run that is looked after is so once, if it lasts") {
   LuaState lua;
   lua.execute("return 1");  // this thread can be reached from here on
   Vm vm(Vm::Environment::ignored, {});
-  auto at = stop->open_here(interrupt::this_thread(), true);
-  REQUIRE(at.has_value());
+  std::optional<Clock::time_point> at = open(*stop);
   {
     Run run(vm, *stop);
     at = stop->watch(*at);  // too early
@@ -104,14 +113,12 @@ TEST_CASE("a run that is looked after is so once, if it lasts") {
   }
   stop->close();
   Stop::set_look({never, look});
-  at = stop->open_here(interrupt::this_thread(), true);
-  REQUIRE(at.has_value());
+  at = open(*stop);
   while (Clock::now() < *at) std::this_thread::yield();
   CHECK_FALSE(stop->watch(*at).has_value());
   stop->close();
   Stop::set_look({always, look});
-  at = stop->open_here(interrupt::this_thread(), true);
-  REQUIRE(at.has_value());
+  at = open(*stop);
   stop->close();
   CHECK_FALSE(stop->open_here(interrupt::this_thread(), true).has_value());  // that watch does for it, too
   while (Clock::now() < *at) std::this_thread::yield();

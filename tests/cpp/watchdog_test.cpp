@@ -31,6 +31,8 @@ class Log {
   std::vector<int> entries_;
 };
 
+std::atomic<int> looked_for{0};
+
 }  // namespace
 
 TEST_CASE("tasks run in the order of their times, not of their coming") {
@@ -98,6 +100,63 @@ TEST_CASE("a task may schedule another") {
     return std::nullopt;
   });
   CHECK(log->wait_for(2) == std::vector{1, 2});
+}
+
+TEST_CASE("an owner's task takes the place of its earlier one, and its end is no end of others'") {
+  const auto log = std::make_shared<Log>();
+  const int one = 1;
+  const int other = 2;
+  const auto add = [log](int i) {
+    return [log, i]() -> std::optional<Clock::time_point> {
+      log->add(i);
+      return std::nullopt;
+    };
+  };
+  const Clock::time_point late = Clock::now() + 200ms;
+  Watchdog& dog = Watchdog::instance();
+  dog.replace(&one, Clock::time_point::max(), late, add(1));
+  dog.replace(&other, Clock::time_point::max(), late, add(2));
+  dog.replace(&one, late, late - 1ms, add(3));
+  dog.replace(&one, late - 1ms, late - 2ms, add(4));
+  dog.schedule(late + 1ms, add(5));
+  CHECK(log->wait_for(3) == std::vector{4, 2, 5});
+}
+
+TEST_CASE("an owner's task that was replaced while it ran does not run again") {
+  const auto log = std::make_shared<Log>();
+  const int owner = 0;
+  const Clock::time_point again = Clock::now() + 20ms;
+  Watchdog& dog = Watchdog::instance();
+  dog.replace(&owner, Clock::time_point::max(), Clock::now(),
+              [log, again, &dog, &owner]() -> std::optional<Clock::time_point> {
+                log->add(1);
+                dog.replace(&owner, again, again - 1ms, [log]() -> std::optional<Clock::time_point> {
+                  log->add(2);
+                  return std::nullopt;
+                });
+                return again;
+              });
+  dog.schedule(again + 1ms, [log]() -> std::optional<Clock::time_point> {
+    log->add(3);
+    return std::nullopt;
+  });
+  CHECK(log->wait_for(3) == std::vector{1, 2, 3});
+}
+
+TEST_CASE("calls that last leave nothing behind for the end of their time limits") {
+  Stop::set_look({.due = []() noexcept { return ++looked_for < 0; }, .see_to_it = nullptr});
+  const auto stop = std::make_shared<Stop>(10ms);
+  const std::size_t before = Watchdog::instance().scheduled();
+  for (int i = 0; i < 10; ++i) {
+    const int seen = looked_for;
+    open_here(stop, true);
+    bound_time(stop, 1h);
+    for (int j = 0; j < 10'000 && looked_for == seen; ++j) std::this_thread::sleep_for(1ms);
+    CHECK(looked_for > seen);
+    stop->close();
+  }
+  CHECK(Watchdog::instance().scheduled() <= before + 1);
+  Stop::set_look({});
 }
 
 TEST_CASE("many deadlines at once end their threads, each in its time [compiled loop]") {
