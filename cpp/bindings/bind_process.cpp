@@ -51,11 +51,33 @@ bool check_signals() {
   return true;
 }
 
-bool sigint_is_due() noexcept { return !sigint::stands_before(); }
+void ask_for_handler() {
+  const GilHold gil;
+  note_handler();
+}
 
-// In a call that lasts. Whose handler it is, if it is another than before, nobody can tell without the GIL.
+// On a thread of the library's: the one that runs the code may never come to where it could have the GIL.
+void note_handler_later() noexcept {
+  if (ending()) return;
+  try {
+    ask_for_handler();
+  } catch (const InterpreterEnding&) {
+    return;  // no handler is left
+  }
+}
+
+// Another handler may stand there now, and whose it is nobody can tell without the GIL: until then nothing
+// may be lost.
+bool sigint_is_due() noexcept {
+  if (sigint::stands_before()) return false;
+  host::let_signals_kill(false);
+  host::call_soon(&note_handler_later);
+  return true;
+}
+
+// In a call that lasts.
 void look_at_sigint() noexcept {
-  if (sigint::stand_before(&host::note_signal)) host::let_signals_kill(false);
+  if (sigint::stand_before(&host::note_signal)) host::suspect_signal();
 }
 
 // The error of a finalizer is one that nobody can fetch.
@@ -105,7 +127,7 @@ void look_at_signals() {
 }
 
 void stand_before_sigint() {
-  sigint::stand_before(&host::note_signal);
+  look_at_sigint();
   note_handler();
 }
 

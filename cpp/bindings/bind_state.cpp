@@ -36,6 +36,8 @@ struct State {
 };
 
 std::unique_ptr<State> make(const py::dict& options) {
+  // So that most programs' calls find it done, the first ones as well.
+  stand_before_sigint();
   Encoding encoding = encoding_of(options);
   std::weak_ptr<Reference> output;
   StateOptions target = state_options(options, encoding, &output);

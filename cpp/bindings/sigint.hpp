@@ -5,8 +5,8 @@
 namespace osthread::python::sigint {
 
 // Puts a handler before the one that stands for SIGINT now, unless it is there: it calls that one, then
-// `note`. Nothing is done if SIGINT has no handler. Whether it was not there. Async-signal-safe, if `note`
-// is.
+// `note`. Nothing is done if SIGINT has no handler. Whether it was not there: then a SIGINT may have come
+// just before that only the other handler has seen. Async-signal-safe, if `note` is.
 bool stand_before(void (*note)() noexcept) noexcept;
 // Whether that would do nothing; on any thread.
 bool stands_before() noexcept;

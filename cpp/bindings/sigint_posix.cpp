@@ -54,10 +54,7 @@ bool stand_before(void (*note)() noexcept) noexcept {
     if (const int signal = host::signal_number()) sigaddset(&ours.sa_mask, signal);
     struct sigaction replaced {};
     sigaction(SIGINT, &ours, &replaced);
-    if (replaced.sa_handler == now.sa_handler || replaced.sa_handler == on_interrupt) {
-      note();  // one may have come just before, which only the other handler has seen
-      return true;
-    }
+    if (replaced.sa_handler == now.sa_handler || replaced.sa_handler == on_interrupt) return true;
     // Another thread has put its own there meanwhile: that is the one to stand before.
     sigaction(SIGINT, &replaced, nullptr);
     now = replaced;

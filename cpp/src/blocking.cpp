@@ -37,7 +37,7 @@ Blocking::~Blocking() {
 }
 
 std::optional<Wait> Blocking::park(Waiter::Ticket ticket) noexcept {
-  if (caller_ != Caller::lua && Run::take_host_signal()) return Wait::interrupted;
+  if (caller_ != Caller::lua && Run::take_host_signal() != HostSignal::none) return Wait::interrupted;
   std::optional<Clock::time_point> until = deadline_;
   if (run_ && caller_ == Caller::lua) {
     if (run_->due_now(true)) return Wait::stopped;

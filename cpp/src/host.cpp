@@ -6,6 +6,7 @@
 #include "finalizer_errors.hpp"
 #include "leaks.hpp"
 #include "lua_call.hpp"
+#include "notifier.hpp"
 #include "owned_threads.hpp"
 #include "prepared_states.hpp"
 #include "registry.hpp"
@@ -114,6 +115,7 @@ std::exception_ptr exception_of(const Object& object) {
 }
 
 void note_signal() noexcept { Run::note_host_signal(); }
+void suspect_signal() noexcept { Run::suspect_host_signal(); }
 int signal_number() noexcept { return interrupt::signal_number(); }
 void let_signals_kill(bool allowed) noexcept { Run::let_signals_kill(allowed); }
 namespace {
@@ -146,6 +148,14 @@ void set_signal_check(bool (*check)()) noexcept {
 }
 
 void set_look(bool (*due)() noexcept, void (*look)() noexcept) noexcept { Stop::set_look({due, look}); }
+
+void call_soon(void (*errand)() noexcept) noexcept {
+  try {
+    Notifier::call_soon(errand);
+  } catch (const std::exception&) {
+    return;
+  }
+}
 
 void set_thread_end(void (*end)() noexcept) noexcept { registry::set_native_end(end); }
 

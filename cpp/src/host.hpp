@@ -168,17 +168,23 @@ class OSTHREAD_EXPORT BarrierArrival {
 // The host has a signal to look at (Ctrl-C): if this thread is in Lua code, `check` is called there, soon,
 // and says whether that code is to be interrupted. note_signal() is async-signal-safe.
 OSTHREAD_EXPORT void note_signal() noexcept;
+// The same where one may have come that was not noted: it is looked for.
+OSTHREAD_EXPORT void suspect_signal() noexcept;
 // What interrupts running code; 0: nothing. Async-signal-safe.
 OSTHREAD_EXPORT int signal_number() noexcept;
 // As Run::let_signals_kill.
 OSTHREAD_EXPORT void let_signals_kill(bool allowed) noexcept;
 OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
 // LuaState::call, in whose thread `look` is called some 20 ms after it began, if it lasts so long and that is
-// due: what the host would have to do before each call, where most are short. Async-signal-safe, and `due`
-// may be called on any thread. Where nothing can be called there, it is called before.
+// due: what the host would have to do before each call, where most are short. Async-signal-safe. `due` is
+// called before, on any thread, where it may have call_soon() do what `look` can't; it waits for nothing.
+// Where nothing can be called in the thread of the call, both are before it.
 OSTHREAD_EXPORT void set_look(bool (*due)() noexcept, void (*look)() noexcept) noexcept;
 OSTHREAD_EXPORT Values call_looked_after(LuaState& state, std::string_view dotted_name,
                                          std::span<const Value> args);
+// Has it called soon on a thread of the library's, where it may wait for the host; not at all if no thread
+// can be had.
+OSTHREAD_EXPORT void call_soon(void (*errand)() noexcept) noexcept;
 // std::invalid_argument if OSTHREAD_SIGNAL says what can't be had, as the first OSThread or LuaState throws
 // it.
 OSTHREAD_EXPORT void require_signal();

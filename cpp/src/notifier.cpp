@@ -20,6 +20,13 @@ void Notifier::set_report(Report report) noexcept { host_report.store(report, st
 
 Notifier& Notifier::instance() { return per_process<Notifier>(); }
 
+void Notifier::call_soon(void (*errand)() noexcept) {
+  Notifier& notifier = instance();
+  notifier.start();
+  notifier.errand_.store(errand, std::memory_order_release);
+  notifier.changed_.wake_one();
+}
+
 Notifier::Entry::Entry(Key key) : notifier_(instance()), key_(key) { notifier_.start(); }
 
 void Notifier::add(Entry& entry) noexcept {
@@ -69,6 +76,7 @@ void Notifier::run() noexcept {
   std::array<Key, kBatch> keys;
   for (;;) {
     const Waiter::Ticket ticket = changed_.ticket();
+    if (const auto errand = errand_.exchange(nullptr, std::memory_order_acquire)) errand();
     const std::span<const Key> told = take(keys);
     const Report report = host_report.load(std::memory_order_acquire);
     if (!told.empty() && report)

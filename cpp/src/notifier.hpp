@@ -1,5 +1,6 @@
 // One thread for the whole process that tells the host of waits that no thread sleeps in, those of tasks in
-// event loops: which of them may be over. It starts with the first such wait and sleeps while none is told.
+// event loops: which of them may be over; and that does what other threads of the library's can't wait for.
+// It starts with the first such wait, or errand, and sleeps while there is none.
 //
 // Invariant: a wait that is told is in the queue until the host was told of it, or the wait has gone. Who
 // tells it only puts it there, and never waits for the host, whose report may take as long as the GIL does.
@@ -26,6 +27,9 @@ class Notifier {
   using Report = void (*)(std::span<const Key> keys) noexcept;
 
   static void set_report(Report report) noexcept;
+  // Has it called on the notifier's thread, soon, where it may take its time; what was to be called before
+  // and has not been is forgotten. ThreadCreationError.
+  static void call_soon(void (*errand)() noexcept);
 
   class Entry final : public WaitList::Entry {
    public:
@@ -62,6 +66,7 @@ class Notifier {
   Waiter changed_;
   Entry* first_ = nullptr;
   Entry* last_ = nullptr;
+  std::atomic<void (*)() noexcept> errand_{nullptr};
   bool started_ = false;
 };
 

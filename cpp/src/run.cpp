@@ -17,8 +17,9 @@ Run::Run(Vm& vm, Stop& stop, Kind kind) noexcept
   open_.store(kind == Kind::chunk, std::memory_order_relaxed);
   this_slot.innermost = this;
   // A signal of the host that came before there was a run to look at it in: not for one that can't.
-  if (kind == Kind::chunk && take_host_signal()) {
-    host_signal_at_ = now_ns();
+  const HostSignal before = kind == Kind::chunk ? take_host_signal() : HostSignal::none;
+  if (before != HostSignal::none) {
+    host_signal_at_ = before == HostSignal::came ? now_ns() : kOnlySuspected;
     host_signal_.store(true, std::memory_order_relaxed);
   }
   attend();  // what was asked before there was a run to hear it

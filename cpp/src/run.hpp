@@ -46,13 +46,16 @@ namespace osthread {
 
 class Run;
 
+// Whether a signal of the host came; suspected: one may have come of which nobody has told the thread.
+enum class HostSignal : std::uint8_t { none, suspected, came };
+
 // What a thread runs.
 struct RunSlot {
   Run* innermost = nullptr;
   // For a wait of the host's in this thread: what wakes it, and whether a signal of the host came. A signal
   // handler uses both, so a signal that comes just before the thread sleeps is not lost.
   Waiter* parked_on = nullptr;
-  std::atomic<bool> signalled{false};
+  std::atomic<HostSignal> signalled{HostSignal::none};
   bool setting_hook = false;  // the thread itself is in lua_sethook: attend() must not nest into it
 };
 
@@ -151,13 +154,16 @@ class Run {
   // A signal of the host (Ctrl-C) wants to be looked at on this thread: async-signal-safe; then `host_check`,
   // if set, is called from the hook. It returns whether the run is to be stopped.
   static void note_host_signal() noexcept;
+  // The same if one may have come of which nobody has told this thread: it is no first one that a second may
+  // follow.
+  static void suspect_host_signal() noexcept;
   // Whether a second one, of which the code has not heard, may leave the VM: not if the host may have a
   // signal handler that lets it go on.
   static void let_signals_kill(bool allowed) noexcept;
   // Around a wait of the host's: null when it is over.
   static void note_parked_on(Waiter* waiter) noexcept;
   // Whether a signal has been noted since the last time; of this thread.
-  static bool take_host_signal() noexcept;
+  static HostSignal take_host_signal() noexcept;
   static void set_host_check(bool (*check)(Stop& stop)) noexcept;
   // For a wait of this thread outside of Lua: looks at a signal of the host, if one has been noted. Whether
   // the wait is to end.
@@ -254,6 +260,7 @@ class Run {
   void arm() noexcept;
   void disarm() noexcept;
   void answered() noexcept;
+  void suspect() noexcept;
   void serve(lua_State* L) noexcept;
   void note_raised(const Stop& owner) noexcept;
   void raise_again() noexcept;
@@ -290,7 +297,8 @@ class Run {
   // by the fact that a handler runs between two instructions.
   std::atomic<bool> open_{false};  // attend() may touch L_
   std::atomic<bool> host_signal_{false};
-  std::int64_t host_signal_at_ = 0;    // when it came: Clock's nanoseconds; of this thread and its handlers
+  // When it came: Clock's nanoseconds; of this thread and its handlers.
+  std::int64_t host_signal_at_ = 0;
   std::atomic<bool> given_up_{false};  // a second one came, and the first has not been looked at
   bool exiting_ = false;
   bool in_hook_ = false;

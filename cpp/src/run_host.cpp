@@ -12,7 +12,7 @@ std::atomic<bool> signals_kill{true};
 }  // namespace
 
 void Run::answer_host() noexcept {
-  this_slot.signalled.store(false, std::memory_order_relaxed);
+  this_slot.signalled.store(HostSignal::none, std::memory_order_relaxed);
   const bool came = host_signal_.exchange(false, std::memory_order_relaxed);
   given_up_.store(false,
                   std::memory_order_relaxed);  // after it: a second one meanwhile is being answered, too
@@ -23,12 +23,13 @@ void Run::answer_host() noexcept {
 }
 
 void Run::note_host_signal() noexcept {
-  this_slot.signalled.store(true, std::memory_order_relaxed);
+  this_slot.signalled.store(HostSignal::came, std::memory_order_relaxed);
   if (Waiter* waiter = this_slot.parked_on) waiter->wake_all();
   Run* run = this_slot.innermost;
   if (run == nullptr) return;
   const std::int64_t now = now_ns();
-  if (!run->host_signal_.exchange(true, std::memory_order_relaxed)) run->host_signal_at_ = now;
+  if (!run->host_signal_.exchange(true, std::memory_order_relaxed) || run->host_signal_at_ == kOnlySuspected)
+    run->host_signal_at_ = now;
   run->stop_.waiter().wake_all();
   attend();
   // No hook runs, in a finalizer or in one call that has no end: whoever asks again, later, means it.
@@ -43,6 +44,19 @@ void Run::note_host_signal() noexcept {
   interrupt::poke_this_thread();
 }
 
+void Run::suspect_host_signal() noexcept {
+  HostSignal none = HostSignal::none;
+  this_slot.signalled.compare_exchange_strong(none, HostSignal::suspected, std::memory_order_relaxed);
+  if (Waiter* waiter = this_slot.parked_on) waiter->wake_all();
+  if (Run* run = this_slot.innermost) run->suspect();
+  attend();
+}
+
+void Run::suspect() noexcept {
+  if (!host_signal_.exchange(true, std::memory_order_relaxed)) host_signal_at_ = kOnlySuspected;
+  stop_.waiter().wake_all();
+}
+
 void Run::let_signals_kill(bool allowed) noexcept { signals_kill.store(allowed, std::memory_order_relaxed); }
 
 void Run::note_parked_on(Waiter* waiter) noexcept {
@@ -50,13 +64,13 @@ void Run::note_parked_on(Waiter* waiter) noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);  // before the ticket is taken
 }
 
-bool Run::take_host_signal() noexcept {
-  return this_slot.signalled.load(std::memory_order_relaxed) &&
-         this_slot.signalled.exchange(false, std::memory_order_relaxed);
+HostSignal Run::take_host_signal() noexcept {
+  if (this_slot.signalled.load(std::memory_order_relaxed) == HostSignal::none) return HostSignal::none;
+  return this_slot.signalled.exchange(HostSignal::none, std::memory_order_relaxed);
 }
 
 bool Run::host_wants_out() noexcept {
-  if (!take_host_signal()) return false;
+  if (take_host_signal() == HostSignal::none) return false;
   const auto check = host_check.load(std::memory_order_acquire);
   const auto nothing_to_stop = std::make_shared<Stop>(std::chrono::nanoseconds(0));
   return check && check(*nothing_to_stop);

@@ -11,4 +11,7 @@ namespace osthread {
 #endif
 extern constinit thread_local RunSlot this_slot;
 
+// In place of the time at which a signal of the host came.
+inline constexpr std::int64_t kOnlySuspected = INT64_MAX;
+
 }  // namespace osthread

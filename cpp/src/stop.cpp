@@ -30,11 +30,12 @@ void Stop::set_look(Look look) noexcept {
 void Stop::look() noexcept {
   if (!look_.load(std::memory_order_relaxed)) return;
   look_.store(false, std::memory_order_relaxed);
-  look_now();
+  if (const auto look = hosts_look.load(std::memory_order_acquire)) look();
 }
 
 void Stop::look_now() noexcept {
-  if (const auto look = hosts_look.load(std::memory_order_acquire)) look();
+  const auto look = hosts_look.load(std::memory_order_acquire);
+  if (look && wants_look()) look();
 }
 
 void Stop::open() noexcept {

@@ -93,7 +93,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   std::optional<Clock::time_point> deadline() noexcept;  // whether it has passed or not
   void forget_watch() noexcept;                          // there is nobody to watch
   // What the host wants to see to on the thread of a run that is looked after, async-signal-safe; if it is
-  // due, which any thread may ask.
+  // due, which any thread may ask, and where it waits for nothing.
   struct Look {
     bool (*due)() noexcept = nullptr;
     void (*see_to_it)() noexcept = nullptr;

@@ -29,6 +29,7 @@ void TurnLock::lock() {
   bool given_up = false;
   Run::note_parked_on(&free_);
   if (run) run->listen(&free_);
+  Stop::look_now();  // as for a call that lasts
   for (;;) {
     const Waiter::Ticket ticket = free_.ticket();
     if (try_lock()) break;

@@ -145,6 +145,60 @@ say(state.eval("6 * 7"))
     assert press(start_script, body) == ["interrupted", "42"]
 
 
+@pytest.mark.parametrize("handler", ["as before", "set anew"])
+def test_ctrl_c_again_and_again_ends_a_call_that_reaches_no_instruction(handler, run_script) -> None:
+    body = f"""
+over = threading.Event()
+
+def press():
+    while not over.wait(0.2):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+state = LuaState()
+if {handler == "set anew"}:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Thread(target=press).start()
+try:
+    state.call("string.find", "a" * 3000, ".-.-.-.-.-.-.-b")
+except KeyboardInterrupt:
+    over.set()
+    say("interrupted")
+"""
+    assert run_script(HEAD + body) == (0, "interrupted\n", "")
+
+
+def test_ctrl_c_again_and_again_loses_nothing_if_the_handler_goes_on(run_script) -> None:
+    """In a finalizer no hook runs: the second one would leave the state, if the handler were Python's own."""
+    body = """
+over = threading.Event()
+pressed = []
+
+def press():
+    while not over.wait(0.15):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+state = LuaState()
+state.execute('''
+    function f()
+        getmetatable(newproxy(true)).__gc = function()
+            local till = os.clock() + 1
+            while os.clock() < till do end
+        end
+        collectgarbage()
+        return "went on"
+    end
+''')
+signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+presser = threading.Thread(target=press)
+presser.start()
+said = state.call("f")
+over.set()
+presser.join()
+say(said, len(pressed) > 0, state.eval("6 * 7"))
+"""
+    assert run_script(HEAD + body) == (0, "went on True 42\n", "")
+
+
 def test_ctrl_c_in_a_state_whose_code_swallows_it(start_script) -> None:
     body = """
 state = LuaState(globals={"started": started}, grace=0.01)
