@@ -143,7 +143,7 @@ py::object take_signal_error() {
 
 void bind_process(py::module_& module) {
   host::set_signal_check(&check_signals);
-  host::set_look(&sigint_is_due, &look_at_sigint);
+  host::set_look(&sigint_is_due, &look_at_sigint, sigint::times_put_before());
   host::set_finalizer_error_reporter(&report_finalizer_error);
   host::set_leak_reporter(&report_leak);
   host::set_thread_end(&drop_thread_state);
@@ -167,6 +167,7 @@ void bind_process(py::module_& module) {
       "after_fork",
       [] {
         forget_parents();
+        sigint::forget_parents();
         pool_end::forget_parents();
       },
       "In a fork's child: starts anew.");

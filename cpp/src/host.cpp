@@ -147,7 +147,10 @@ void set_signal_check(bool (*check)()) noexcept {
   Run::set_host_check(&check_and_interrupt);
 }
 
-void set_look(bool (*due)() noexcept, void (*look)() noexcept) noexcept { Stop::set_look({due, look}); }
+void set_look(bool (*due)() noexcept, void (*look)() noexcept,
+              const std::atomic<std::uint32_t>& seen_to) noexcept {
+  Stop::set_look({.due = due, .see_to_it = look, .seen_to = &seen_to});
+}
 
 void call_soon(void (*errand)() noexcept) noexcept {
   try {

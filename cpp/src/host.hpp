@@ -4,7 +4,9 @@
 // Thread safety: everything may be called from any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -178,8 +180,10 @@ OSTHREAD_EXPORT void set_signal_check(bool (*check)()) noexcept;
 // LuaState::call, in whose thread `look` is called some 20 ms after it began, if it lasts so long and that is
 // due: what the host would have to do before each call, where most are short. Async-signal-safe. `due` is
 // called before, on any thread, where it may have call_soon() do what `look` can't; it waits for nothing.
-// Where nothing can be called in the thread of the call, both are before it.
-OSTHREAD_EXPORT void set_look(bool (*due)() noexcept, void (*look)() noexcept) noexcept;
+// Where nothing can be called in the thread of the call, both are before it. A signal is looked for after it,
+// and also if `seen_to` says that another thread has done the same since the call began.
+OSTHREAD_EXPORT void set_look(bool (*due)() noexcept, void (*look)() noexcept,
+                              const std::atomic<std::uint32_t>& seen_to) noexcept;
 OSTHREAD_EXPORT Values call_looked_after(LuaState& state, std::string_view dotted_name,
                                          std::span<const Value> args);
 // Has it called soon on a thread of the library's, where it may wait for the host; not at all if no thread

@@ -58,7 +58,7 @@ void Run::attend() noexcept { attend(&this_slot); }
 void Run::attend(const RunSlot* slot) noexcept {
   Run* run = slot->innermost;
   if (run == nullptr) return;
-  run->stop_.look();
+  if (run->stop_.look()) run->suspect();
   if (slot->setting_hook) return;
   if (!run->open_.load(std::memory_order_relaxed) || !run->wants_hook()) return;
   const Stop* owner;

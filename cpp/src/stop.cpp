@@ -14,23 +14,31 @@ namespace {
 
 std::atomic<bool (*)() noexcept> look_is_due{nullptr};
 std::atomic<void (*)() noexcept> hosts_look{nullptr};
+std::atomic<const std::atomic<std::uint32_t>*> looks_seen_to{nullptr};
 
 bool wants_look() noexcept {
   const auto due = look_is_due.load(std::memory_order_acquire);
   return due && due();
 }
 
+std::uint32_t times_seen_to() noexcept {
+  const auto* const seen_to = looks_seen_to.load(std::memory_order_acquire);
+  return seen_to ? seen_to->load(std::memory_order_acquire) : 0;
+}
+
 }  // namespace
 
 void Stop::set_look(Look look) noexcept {
   hosts_look.store(look.see_to_it, std::memory_order_release);
+  looks_seen_to.store(look.seen_to, std::memory_order_release);
   look_is_due.store(look.due, std::memory_order_release);
 }
 
-void Stop::look() noexcept {
-  if (!look_.load(std::memory_order_relaxed)) return;
+bool Stop::look() noexcept {
+  if (!look_.load(std::memory_order_relaxed)) return false;
   look_.store(false, std::memory_order_relaxed);
   if (const auto look = hosts_look.load(std::memory_order_acquire)) look();
+  return true;
 }
 
 void Stop::look_now() noexcept {
@@ -48,6 +56,7 @@ std::optional<Stop::Watch> Stop::open_here(interrupt::Target target, bool looked
   begin();
   target_ = target;
   looked_after_ = looked_after;
+  if (looked_after) seen_to_ = times_seen_to();
   if (!looked_after || lasting_at_ != Clock::time_point::max()) return std::nullopt;
   lasting_ = opened_;
   lasting_at_ = Clock::now() + kLookAfter;
@@ -278,7 +287,7 @@ Clock::time_point Stop::watch_lasting(Clock::time_point now) noexcept {
   const bool lasts = lasting_ == opened_;
   lasting_ = opened_;
   // Only if it is due: the signal would cut its system calls for nothing.
-  if (lasts && open_ && looked_after_ && wants_look()) {
+  if (lasts && open_ && looked_after_ && (wants_look() || times_seen_to() != seen_to_)) {
     look_.store(true, std::memory_order_relaxed);
     poke();
   }

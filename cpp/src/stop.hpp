@@ -97,6 +97,8 @@ class Stop : public std::enable_shared_from_this<Stop> {
   struct Look {
     bool (*due)() noexcept = nullptr;
     void (*see_to_it)() noexcept = nullptr;
+    // How often anybody has seen to it: a run that began before the last time has something to look at.
+    const std::atomic<std::uint32_t>* seen_to = nullptr;
   };
   static void set_look(Look look) noexcept;
   static void look_now() noexcept;
@@ -141,7 +143,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void begin() noexcept;
   std::optional<Watch> watch_at(Clock::time_point at) noexcept;
   Clock::time_point watch_lasting(Clock::time_point now) noexcept;
-  void look() noexcept;
+  bool look() noexcept;
   Clock::time_point leaving_at() const noexcept;
   std::optional<Clock::time_point> deliver_locked() noexcept;
   void wake() noexcept;
@@ -180,6 +182,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   bool looked_after_ = false;
   std::uint64_t opened_ = 0;
   std::uint64_t lasting_ = 0;
+  std::uint32_t seen_to_ = 0;                                // of the host's look, when it was opened
   Clock::time_point lasting_at_ = Clock::time_point::max();  // when to look; max: nobody is told to
   std::atomic<bool> look_{false};                            // wanted, on the thread
   Waiter* other_ = nullptr;                                  // of mutex_

@@ -130,6 +130,28 @@ TEST_CASE("a run that is looked after is so once, if it lasts") {
   Stop::set_look({});
 }
 
+TEST_CASE("what is seen to elsewhere while a run lasts makes a look due") {
+  static std::atomic<std::uint32_t> seen_to{0};
+  looks = 0;
+  Stop::set_look(
+      {.due = []() noexcept { return false; }, .see_to_it = []() noexcept { ++looks; }, .seen_to = &seen_to});
+  const auto stop = std::make_shared<Stop>(10ms);
+  LuaState lua;
+  lua.execute("return 1");  // this thread can be reached from here on
+  Vm vm(Vm::Environment::ignored, {});
+  for (const int expected : {0, 1}) {
+    const Clock::time_point at = open(*stop);
+    Run run(vm, *stop);
+    if (expected) ++seen_to;
+    while (Clock::now() < at) std::this_thread::yield();
+    CHECK_FALSE(stop->watch(at).has_value());
+    run.attend();  // where no signal does it
+    CHECK(looks == expected);
+    stop->close();
+  }
+  Stop::set_look({});
+}
+
 TEST_CASE("a stop asked before the thread starts ends it at its first instruction [compiled loop]") {
   Signal ran;
   OSThread thread("(...)() while true do end", {ran.value()}, {.suspended = true, .grace = 1ms});

@@ -199,6 +199,32 @@ say(said, len(pressed) > 0, state.eval("6 * 7"))
     assert run_script(HEAD + body) == (0, "went on True 42\n", "")
 
 
+def test_ctrl_c_ends_a_call_before_which_another_thread_has_made_a_call(run_script) -> None:
+    """That one's handler comes in front after the Ctrl-C, so that it looks as if there had been none."""
+    body = """
+state, other = LuaState(), LuaState()
+state.execute("function f() inside() while true do end end")
+
+def press(inside):
+    inside.wait(30)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    other.execute("return 1")
+
+for _ in range(10):
+    inside = threading.Event()
+    state["inside"] = inside.set
+    presser = threading.Thread(target=press, args=[inside])
+    presser.start()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        state.call("f")
+    except KeyboardInterrupt:
+        presser.join()
+say("interrupted", state.eval("6 * 7"))
+"""
+    assert run_script(HEAD + body) == (0, "interrupted 42\n", "")
+
+
 def test_ctrl_c_in_a_state_whose_code_swallows_it(start_script) -> None:
     body = """
 state = LuaState(globals={"started": started}, grace=0.01)
