@@ -1,5 +1,7 @@
 #include "run.hpp"
 
+#include <cerrno>
+
 #include "deadline.hpp"
 #include "registry_slots.hpp"
 #include "run_slot.hpp"
@@ -73,6 +75,18 @@ void Run::attend(const RunSlot* slot) noexcept {
 void Run::Uncut::set(bool uncut) noexcept {
   for (Run* run = this_slot.innermost; run; run = run->outer_)
     run->stop_.uncut_.store(uncut, std::memory_order_relaxed);
+}
+
+Run::Uncut::~Uncut() {
+  set(false);
+  Run* const run = this_slot.innermost;
+  if (!run) return;
+  const int saved = errno;
+  // It may be the signal of the host that cut it, and of which we have not been told; the next one may last.
+  if (saved == EINTR) run->stop_.look_if_due();
+  if (!run->stop_.look_wanted()) return;
+  attend();
+  errno = saved;
 }
 
 Run::Interruptible::Interruptible() noexcept

@@ -183,10 +183,11 @@ class Run {
   };
 
   // While one lives, nobody who only wants to look sends a signal: it would cut reading and writing short.
+  // What the host wants to look at is looked at when it goes.
   class Uncut {
    public:
     Uncut() noexcept { set(true); }
-    ~Uncut() { set(false); }
+    ~Uncut();
     Uncut(const Uncut&) = delete;
     Uncut& operator=(const Uncut&) = delete;
 

@@ -285,14 +285,25 @@ void Stop::forget_watch() noexcept {
 Clock::time_point Stop::watch_lasting(Clock::time_point now) noexcept {
   if (now < lasting_at_) return lasting_at_;
   const bool lasts = lasting_ == opened_;
+  const bool put_off = std::exchange(put_off_, false) && lasts;
   lasting_ = opened_;
-  // Only if it is due: the signal would cut its system calls for nothing.
-  if (lasts && open_ && looked_after_ && (wants_look() || times_seen_to() != seen_to_)) {
+  if (lasts && open_ && looked_after_ && (put_off ? look_wanted() : is_look_due())) {
     look_.store(true, std::memory_order_relaxed);
-    poke();
+    // The signal would cut that short, and the thread looks when it is over. Asked again, as it may have been
+    // over just before.
+    put_off_ = uncut_.load(std::memory_order_relaxed);
+    if (!put_off_) poke();
   }
-  lasting_at_ = lasts ? Clock::time_point::max() : now + kLookAfter;
+  lasting_at_ = lasts && !put_off_ ? Clock::time_point::max() : now + kLookAfter;
   return lasting_at_;
+}
+
+// Only then: the signal would cut its system calls for nothing.
+bool Stop::is_look_due() const noexcept { return wants_look() || times_seen_to() != seen_to_; }
+
+void Stop::look_if_due() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (open_ && looked_after_ && is_look_due()) look_.store(true, std::memory_order_relaxed);
 }
 
 std::optional<Clock::time_point> Stop::watch(Clock::time_point at) noexcept {

@@ -144,6 +144,9 @@ class Stop : public std::enable_shared_from_this<Stop> {
   std::optional<Watch> watch_at(Clock::time_point at) noexcept;
   Clock::time_point watch_lasting(Clock::time_point now) noexcept;
   bool look() noexcept;
+  bool look_wanted() const noexcept { return look_.load(std::memory_order_relaxed); }
+  bool is_look_due() const noexcept;
+  void look_if_due() noexcept;
   Clock::time_point leaving_at() const noexcept;
   std::optional<Clock::time_point> deliver_locked() noexcept;
   void wake() noexcept;
@@ -182,7 +185,8 @@ class Stop : public std::enable_shared_from_this<Stop> {
   bool looked_after_ = false;
   std::uint64_t opened_ = 0;
   std::uint64_t lasting_ = 0;
-  std::uint32_t seen_to_ = 0;                                // of the host's look, when it was opened
+  bool put_off_ = false;       // the look is wanted, and nobody has poked the thread for it
+  std::uint32_t seen_to_ = 0;  // of the host's look, when it was opened
   Clock::time_point lasting_at_ = Clock::time_point::max();  // when to look; max: nobody is told to
   std::atomic<bool> look_{false};                            // wanted, on the thread
   Waiter* other_ = nullptr;                                  // of mutex_

@@ -152,6 +152,32 @@ TEST_CASE("what is seen to elsewhere while a run lasts makes a look due") {
   Stop::set_look({});
 }
 
+TEST_CASE("a look waits until the run has read or written") {
+  looks = 0;
+  Stop::set_look({.due = []() noexcept { return looks == 0; }, .see_to_it = []() noexcept { ++looks; }});
+  const auto stop = std::make_shared<Stop>(10ms);
+  LuaState lua;
+  lua.execute("return 1");
+  Vm vm(Vm::Environment::ignored, {});
+  std::optional<Clock::time_point> at = open(*stop);
+  Run run(vm, *stop);
+  {
+    const Run::Uncut uncut;
+    for (int i = 0; i < 3; ++i) {
+      while (Clock::now() < *at) std::this_thread::yield();
+      at = stop->watch(*at);
+      REQUIRE(at.has_value());
+      CHECK(looks == 0);
+    }
+  }
+  CHECK(looks == 1);
+  while (Clock::now() < *at) std::this_thread::yield();
+  CHECK_FALSE(stop->watch(*at).has_value());
+  CHECK(looks == 1);
+  stop->close();
+  Stop::set_look({});
+}
+
 TEST_CASE("a stop asked before the thread starts ends it at its first instruction [compiled loop]") {
   Signal ran;
   OSThread thread("(...)() while true do end", {ran.value()}, {.suspended = true, .grace = 1ms});

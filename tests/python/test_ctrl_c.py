@@ -225,6 +225,38 @@ say("interrupted", state.eval("6 * 7"))
     assert run_script(HEAD + body) == (0, "interrupted 42\n", "")
 
 
+@pytest.mark.parametrize("read", ["*a", "*l", 5])
+def test_looking_for_ctrl_c_cuts_no_reading_short(read, run_script) -> None:
+    body = f"""
+state = LuaState()
+state.execute("function f(what) return assert(io.popen('sleep 0.2; echo hello')):read(what) end")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+say(state.call("f", {read!r}).strip())
+"""
+    assert run_script(HEAD + body) == (0, "hello\n", "")
+
+
+def test_ctrl_c_ends_a_call_that_reads_again_and_again(run_script) -> None:
+    body = """
+over = threading.Event()
+
+def press():
+    while not over.wait(0.2):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+state = LuaState()
+state.execute("function f() local p = io.popen('exec sleep 1000') while true do p:read() end end")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Thread(target=press).start()
+try:
+    state.call("f")
+except KeyboardInterrupt:
+    over.set()
+    say("interrupted", state.eval("6 * 7"))
+"""
+    assert run_script(HEAD + body) == (0, "interrupted 42\n", "")
+
+
 def test_ctrl_c_in_a_state_whose_code_swallows_it(start_script) -> None:
     body = """
 state = LuaState(globals={"started": started}, grace=0.01)
