@@ -2,6 +2,7 @@
 #include "../../cpp/src/notifier.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -110,4 +111,15 @@ TEST_CASE("of several channels, the one that has something is tried, fairly, wit
   CHECK(value.as<int>() == 7);
   channels[1].close();
   CHECK(host::try_select(channels, value, at) == host::Passed::closed);
+}
+
+TEST_CASE("an errand is done on another thread, soon") {
+  static std::atomic<std::thread::id> done_by{};
+  Notifier::call_soon([]() noexcept { done_by = std::this_thread::get_id(); });
+  const Clock::time_point patience = Clock::now() + kPatience;
+  while (done_by.load() == std::thread::id()) {
+    REQUIRE(Clock::now() < patience);
+    std::this_thread::yield();
+  }
+  CHECK(done_by.load() != std::this_thread::get_id());
 }
