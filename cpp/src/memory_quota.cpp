@@ -66,15 +66,15 @@ MemoryCharge MemoryQuota::charge(std::size_t bytes) {
   if (!given_away_) return {};
   const std::size_t ceiling = this->ceiling();
   const std::size_t used = used_.load(std::memory_order_relaxed);
-  if (used > ceiling || bytes > ceiling - used || !given_away_->fits_outside(bytes)) {
-    meet_limit();
+  const bool fits = used <= ceiling && bytes <= ceiling - used;
+  if (!fits) meet_limit(used);
+  if (!fits || !given_away_->fits_outside(bytes))
     throw LuaMemoryError(
         {.message = "not enough memory: what was sent and nobody has taken counts towards the limit, and so "
                     "does what there are of threads",
          .frames = {},
          .value = nullptr,
          .thread = {}});
-  }
   mark_.store(0, std::memory_order_relaxed);  // as the ceiling sinks
   return MemoryCharge(given_away_, bytes);
 }
@@ -119,9 +119,9 @@ void MemoryQuota::collect_soon() noexcept {
   if (!collecting_) collecting_ = osthread_begin_collection(state_, &pace_);
 }
 
-void MemoryQuota::meet_limit() noexcept {
+void MemoryQuota::meet_limit(std::size_t used) noexcept {
   exceeded_ = true;
-  if (half_ == SIZE_MAX) return;
+  if (used <= half_of(ceiling())) return;  // it was one wish that was too large
   reserve_is_open_ = true;
   collect_soon();
   mark_.store(0, std::memory_order_relaxed);
@@ -160,7 +160,7 @@ void* MemoryQuota::reallocate(void* block, std::size_t old_size, std::size_t new
     ceiling = this->ceiling();
   }
   if (new_size > old_size && used > ceiling) {
-    meet_limit();
+    meet_limit(used_.load(std::memory_order_relaxed));
     return nullptr;
   }
   if (new_size > old_size && fails_now()) {

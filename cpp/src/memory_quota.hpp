@@ -97,7 +97,7 @@ class MemoryQuota {
   std::size_t half_of(std::size_t ceiling) const noexcept;
   void hurry_collector(std::size_t used, std::size_t ceiling) noexcept;
   void collect_soon() noexcept;
-  void meet_limit() noexcept;
+  void meet_limit(std::size_t used) noexcept;
   void link(Header* header, std::size_t size) noexcept;
   void unlink(Header* header) noexcept;
 
