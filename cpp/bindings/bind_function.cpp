@@ -70,7 +70,7 @@ class Pickler {
     py::tuple fields(table.fields.size());
     for (std::size_t i = 0; i < table.fields.size(); ++i)
       fields[i] = py::make_tuple(encode(table.fields[i].first), encode(table.fields[i].second));
-    return py::make_tuple(static_cast<int>(table.mark), encode_all(table.array), fields);
+    return py::make_tuple(static_cast<int>(table.mark), encode_all(value.elements()), fields);
   }
 
   std::unordered_map<const void*, std::size_t> numbers_;

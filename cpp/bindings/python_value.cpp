@@ -197,14 +197,37 @@ class Builder {
     return places_.size() - 1;
   }
 
+  // Those that the sequence begins with. How many.
+  static Py_ssize_t take_numbers(PyObject* sequence, std::vector<double>& numbers) {
+    PyObject* const* const items = PySequence_Fast_ITEMS(sequence);
+    const Py_ssize_t size = PySequence_Fast_GET_SIZE(sequence);
+    Py_ssize_t i = 0;
+    for (; i < size; ++i) {
+      PyObject* const item = items[i];
+      if (PyFloat_CheckExact(item)) {
+        if (i == 0) numbers.reserve(static_cast<std::size_t>(size));
+        numbers.push_back(PyFloat_AS_DOUBLE(item));
+        continue;
+      }
+      if (!PyLong_CheckExact(item)) break;
+      int overflow = 0;
+      const long long number = PyLong_AsLongLongAndOverflow(item, &overflow);
+      if (overflow != 0 || number > kExact || number < -kExact) break;
+      if (i == 0) numbers.reserve(static_cast<std::size_t>(size));
+      numbers.push_back(static_cast<double>(number));
+    }
+    return i;
+  }
+
   void fill_sequence(const Pending& pending) {
     TableData& table = *pending.table;
     table.mark = TableMark::array;
     PyObject* const sequence = pending.object.ptr();
     const Py_ssize_t size = PySequence_Fast_GET_SIZE(sequence);
-    table.array.reserve(static_cast<std::size_t>(size));
+    const Py_ssize_t numbers = take_numbers(sequence, table.numbers);
+    table.array.reserve(static_cast<std::size_t>(size - numbers));
     const std::size_t here = places_.size();
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence); ++i) {
+    for (Py_ssize_t i = numbers; i < PySequence_Fast_GET_SIZE(sequence); ++i) {
       // What is plain needs no place, and runs no code that could change the sequence.
       PyObject* const* const items = PySequence_Fast_ITEMS(sequence);
       const Py_ssize_t end = PySequence_Fast_GET_SIZE(sequence);

@@ -77,7 +77,7 @@ class Unbuilder {
 
   static bool is_list(const TableData& table) {
     if (table.mark == TableMark::map || !table.fields.empty()) return false;
-    return !table.array.empty() || table.mark == TableMark::array;
+    return table.length() != 0 || table.mark == TableMark::array;
   }
 
   std::string path(std::size_t at) const {
@@ -115,7 +115,7 @@ class Unbuilder {
   py::object table(const TableData& table, std::size_t parent, const Value* key, std::size_t index) {
     const auto [made, fresh] = made_.try_emplace(&table, nodes_.size());
     if (fresh) {
-      py::object target = is_list(table) ? py::object(py::list(table.array.size())) : py::object(py::dict());
+      py::object target = is_list(table) ? py::object(py::list(table.length())) : py::object(py::dict());
       nodes_.push_back({&table, std::move(target), parent, key, index});
     }
     return nodes_[made->second].object;
@@ -124,21 +124,32 @@ class Unbuilder {
   void fill_list(std::size_t at) {
     const TableData& table = *nodes_[at].table;
     const py::object list = nodes_[at].object;
-    for (std::size_t i = 0; i < table.array.size(); ++i) {
-      const Value& element = table.array[i];
-      PyObject* const object = element.type() == Value::Type::number
-                                   ? new_number(element.number())
-                                   : convert(element, at, nullptr, i + 1).release().ptr();
+    Py_ssize_t place = 0;
+    for (const double number : table.numbers) {
+      PyObject* const object = new_number(number);
       if (!object) throw py::error_already_set();
-      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), object);
+      PyList_SET_ITEM(list.ptr(), place++, object);
+    }
+    for (const Value& element : table.array) {
+      PyObject* const object =
+          convert(element, at, nullptr, static_cast<std::size_t>(place) + 1).release().ptr();
+      if (!object) throw py::error_already_set();
+      PyList_SET_ITEM(list.ptr(), place++, object);
     }
   }
 
   void fill_dict(std::size_t at) {
     const TableData& table = *nodes_[at].table;
     const py::object dict = nodes_[at].object;
-    for (std::size_t i = 0; i < table.array.size(); ++i)
-      set(at, dict, py::int_(i + 1), convert(table.array[i], at, nullptr, i + 1));
+    std::size_t i = 0;
+    for (const double number : table.numbers) {
+      ++i;
+      set(at, dict, py::int_(i), convert(Value(number), at, nullptr, i));
+    }
+    for (const Value& element : table.array) {
+      ++i;
+      set(at, dict, py::int_(i), convert(element, at, nullptr, i));
+    }
     for (const auto& [key, field] : table.fields)
       set(at, dict, convert(key, at, &key, 0), convert(field, at, &key, 0));
   }

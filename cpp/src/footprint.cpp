@@ -40,7 +40,8 @@ class Count {
       case Value::Type::table:
         if (!seen_.insert(&value.table()).second) break;
         add(value.table().array);
-        bytes_ += kCost + value.table().fields.capacity() * sizeof(std::pair<Value, Value>);
+        bytes_ += kCost + value.table().numbers.capacity() * sizeof(double) +
+                  value.table().fields.capacity() * sizeof(std::pair<Value, Value>);
         for (const auto& [key, field] : value.table().fields) {
           pending_.push_back(&key);
           pending_.push_back(&field);

@@ -152,7 +152,8 @@ class Reader {
     for (const Node& node : nodes_) {
       bytes += kNodeCost;
       if (node.table)
-        bytes += node.table->array.capacity() * sizeof(Value) +
+        bytes += node.table->numbers.capacity() * sizeof(double) +
+                 node.table->array.capacity() * sizeof(Value) +
                  node.table->fields.capacity() * sizeof(std::pair<Value, Value>);
       else
         bytes += node.function->bytecode.capacity() + node.function->upvalues.capacity() * sizeof(Value);
@@ -175,13 +176,14 @@ class Reader {
                                              : TableMark::none;
       lua_settop(L, index);
     }
-    table.array.reserve(lua_objlen(L, index));
-    if (read_numbers(L, table.array))
-      lua_pushnumber(L, static_cast<lua_Number>(table.array.size()));  // lua_next goes on from there
+    const std::size_t length = lua_objlen(L, index);
+    if (read_numbers(L, table.numbers, length))
+      lua_pushnumber(L, static_cast<lua_Number>(table.numbers.size()));  // lua_next goes on from there
     else
       lua_pushnil(L);
+    table.array.reserve(length - std::min(length, table.numbers.size()));
     while (lua_next(L, index)) {
-      const auto next = static_cast<lua_Number>(table.array.size() + 1);
+      const auto next = static_cast<lua_Number>(table.length() + 1);
       if (lua_type(L, index + 1) == LUA_TNUMBER && lua_tonumber(L, index + 1) == next) {
         table.array.push_back(read_one(L, index + 2, at, Value(next)));
       } else {
@@ -195,13 +197,14 @@ class Reader {
   }
 
   // The numbers that the table on top begins with, which most big tables are. Whether there were any.
-  static bool read_numbers(lua_State* L, Values& array) {
-    std::array<double, 256> numbers;
-    for (std::size_t count = numbers.size(); count == numbers.size();) {
-      count = osthread_read_numbers(L, array.size() + 1, numbers.data(), numbers.size());
-      array.insert(array.end(), numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(count));
+  static bool read_numbers(lua_State* L, std::vector<double>& numbers, std::size_t length) {
+    std::array<double, 256> some;
+    for (std::size_t count = some.size(); count == some.size();) {
+      count = osthread_read_numbers(L, numbers.size() + 1, some.data(), some.size());
+      if (count == some.size() && numbers.empty()) numbers.reserve(length);
+      numbers.insert(numbers.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(count));
     }
-    return !array.empty();
+    return !numbers.empty();
   }
 
   // Elements that Lua kept in the hash part came in any order: those that continue 1..n belong to the array.
@@ -214,8 +217,7 @@ class Reader {
         stray.emplace(static_cast<std::size_t>(key.number()), i);
     }
     bool moved = false;
-    for (auto at = stray.find(table.array.size() + 1); at != stray.end();
-         at = stray.find(table.array.size() + 1)) {
+    for (auto at = stray.find(table.length() + 1); at != stray.end(); at = stray.find(table.length() + 1)) {
       auto& field = table.fields[at->second];
       table.array.push_back(std::move(field.second));
       field.first = Value();

@@ -101,9 +101,9 @@ class Writer {
 
   void push_table(const TableData& table) {
     if (known(&table)) return;
-    lua_createtable(L_, static_cast<int>(table.array.size()), static_cast<int>(table.fields.size()));
-    const bool marked = table.mark == TableMark::map ? !table.array.empty() && table.fields.empty()
-                                                     : table.mark == TableMark::array && table.array.empty();
+    lua_createtable(L_, static_cast<int>(table.length()), static_cast<int>(table.fields.size()));
+    const bool marked = table.mark == TableMark::map ? table.length() != 0 && table.fields.empty()
+                                                     : table.mark == TableMark::array && table.length() == 0;
     if (marked) {
       lua_rawgeti(L_, LUA_REGISTRYINDEX, table.mark == TableMark::map ? slot::kMap : slot::kArray);
       lua_setmetatable(L_, -2);
@@ -128,9 +128,14 @@ class Writer {
 
   void fill_table(const TableData& table) {
     const int index = lua_gettop(L_);
-    for (std::size_t i = write_numbers(table.array); i < table.array.size(); ++i) {
-      push_inside(table.array[i]);
+    const std::size_t numbers = table.numbers.size();
+    for (std::size_t i = osthread_write_numbers(L_, 1, table.numbers.data(), numbers); i < numbers; ++i) {
+      lua_pushnumber(L_, table.numbers[i]);
       lua_rawseti(L_, index, static_cast<int>(i + 1));
+    }
+    for (std::size_t i = numbers == 0 ? write_numbers(table.array) : 0; i < table.array.size(); ++i) {
+      push_inside(table.array[i]);
+      lua_rawseti(L_, index, static_cast<int>(numbers + i + 1));
     }
     for (const auto& [key, field] : table.fields) {
       push(key);

@@ -56,8 +56,9 @@ class Sharer {
 
   std::vector<SharedTableCore::Item> items(const TableData& table) {
     std::vector<SharedTableCore::Item> items;
-    items.reserve(table.array.size() + table.fields.size());
+    items.reserve(table.length() + table.fields.size());
     double i = 0;
+    for (const double number : table.numbers) items.emplace_back(Value(++i), Value(number));
     for (const Value& element : table.array) items.emplace_back(Value(++i), inside(element));
     for (const auto& [key, field] : table.fields) {
       SharedTableCore::require_key(key);

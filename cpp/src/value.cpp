@@ -104,9 +104,7 @@ struct Graph::Nodes {
 Graph::Graph() : nodes_(new Nodes) {}
 Graph::~Graph() { delete nodes_; }
 
-TableData& Graph::add_table() {
-  return nodes_->tables.emplace_back(TableData{this, nodes_->count++, TableMark::none, {}, {}});
-}
+TableData& Graph::add_table() { return nodes_->tables.emplace_back(this, nodes_->count++); }
 
 FunctionData& Graph::add_function() {
   return nodes_->functions.emplace_back(FunctionData{this, nodes_->count++, {}, {}, {}});
@@ -209,7 +207,23 @@ Object* Value::object() const noexcept { return static_cast<Object*>(payload_.co
 
 const Values& Value::elements() const {
   if (type_ != Type::table) refuse("a table");
-  return payload_.table->array;
+  const TableData& table = *payload_.table;
+  if (table.numbers.empty()) return table.array;
+  // Release and acquire: whoever finds them finds them whole.
+  const Values* made = table.elements.load(std::memory_order_acquire);
+  if (made) return *made;
+  auto fresh = std::make_unique<Values>(table.numbers.begin(), table.numbers.end());
+  for (const Value& element : table.array) {
+    if (!element.inner_)
+      fresh->push_back(element);
+    else  // a copy would keep its graph alive, which keeps these
+      fresh->push_back(element.type_ == Type::table ? Graph::inner(*element.payload_.table)
+                                                    : Graph::inner(*element.payload_.function));
+  }
+  if (!table.elements.compare_exchange_strong(made, fresh.get(), std::memory_order_acq_rel,
+                                              std::memory_order_acquire))
+    return *made;  // another thread has made them meanwhile
+  return *fresh.release();
 }
 
 const std::vector<std::pair<Value, Value>>& Value::fields() const {
@@ -293,6 +307,7 @@ class GraphCopier {
       const auto [from, to] = pending_.back();
       pending_.pop_back();
       to->mark = from->mark;
+      to->numbers = from->numbers;
       for (const Value& element : from->array) to->array.push_back(shallow(element));
       for (const auto& [key, field] : from->fields) to->fields.emplace_back(shallow(key), shallow(field));
     }

@@ -1,5 +1,6 @@
 #include "osthread/value.hpp"
 
+#include <barrier>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -79,6 +80,39 @@ TEST_CASE("an inner value, copied out, keeps the whole alive; dropped, everythin
     }
     CHECK(kept.elements().size() == 1);
     CHECK(Probe::alive == 2);
+  }
+  CHECK(Probe::alive == 0);
+}
+
+TEST_CASE("a list that begins with numbers has its elements for all who ask, and leaks nothing") {
+  REQUIRE(Probe::alive == 0);
+  {
+    LuaState state;
+    const Value list =
+        state
+            .execute("local p = ... local f = function() return p end return {1, 2, {p}, p, f, 3}", {probe()})
+            .at(0);
+    state.close();
+    CHECK(list.table().numbers.size() == 2);
+    CHECK(list.table().length() == 6);
+    const Values* seen[2] = {};
+    {
+      std::barrier both(2);
+      std::vector<std::jthread> threads;
+      for (const Values*& one : seen)
+        threads.emplace_back([&] {
+          both.arrive_and_wait();
+          one = &list.elements();
+        });
+    }
+    CHECK(seen[0] == seen[1]);
+    REQUIRE(list.elements().size() == 6);
+    CHECK(list.elements()[1].as<int>() == 2);
+    CHECK(list.elements()[5].as<int>() == 3);
+    CHECK(list.elements()[2].elements().size() == 1);
+    const Value copied = Value::array({0.5, list});
+    CHECK(copied.elements().at(1).elements().at(0).as<int>() == 1);
+    CHECK(copied.elements().at(1).elements().at(4).type() == Value::Type::function);
   }
   CHECK(Probe::alive == 0);
 }

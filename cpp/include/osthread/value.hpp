@@ -242,12 +242,22 @@ class OSTHREAD_EXPORT Graph : public Counted {
 
 enum class TableMark : std::uint8_t { none, array, map };  // osthread.array, osthread.map
 
+// Big tables are lists of numbers, mostly, which take half of the memory so.
 struct TableData {
+  TableData(Graph* of, std::size_t at) noexcept : graph(of), index(at) {}
+  TableData(const TableData&) = delete;
+  TableData& operator=(const TableData&) = delete;
+  ~TableData() { delete elements.load(std::memory_order_relaxed); }
+
+  std::size_t length() const noexcept { return numbers.size() + array.size(); }
+
   Graph* graph;
   std::size_t index;  // of the node in its graph
   TableMark mark = TableMark::none;
-  Values array;                                 // keys 1..n
-  std::vector<std::pair<Value, Value>> fields;  // all others
+  std::vector<double> numbers;                           // keys 1..n: the list begins with these numbers
+  Values array;                                          // keys n+1..m, numbers or not
+  std::vector<std::pair<Value, Value>> fields;           // all others
+  mutable std::atomic<const Values*> elements{nullptr};  // of Value::elements(), if there are numbers
 };
 
 struct FunctionData {
