@@ -8,7 +8,6 @@
 #include "pool_core.hpp"
 
 namespace osthread {
-namespace {}  // namespace
 
 const char* to_string(TaskStatus status) noexcept {
   switch (status) {

@@ -83,7 +83,7 @@ void PoolCore::submit(std::shared_ptr<PoolJob> job) {
     const std::size_t wanted = queue_.size() - 1 + std::min(count, options_.max_workers);
     try {
       while (idle_ < wanted && workers_.size() < options_.max_workers) add_worker();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // no thread can be made, or there is no memory for it
       if (workers_.empty()) {
         queue_.pop_back();
         throw;

@@ -75,14 +75,16 @@ void PoolJob::cancel(const std::exception_ptr& error) noexcept {
 }
 
 void PoolJob::fail_open(const std::exception_ptr& error) noexcept {
+  given_up_.store(true, std::memory_order_relaxed);
   cancel(error);
   for (std::size_t item = 0; item < count_; ++item) fail(item, error);
 }
 
 void PoolJob::settle(std::size_t item, State state) noexcept {
   // What it was lent goes before its result is there: memory, for one, that is pinned as long as somebody has
-  // it.
-  for (std::size_t i = item * arity_; i < (item + 1) * arity_; ++i) arguments_[i] = Value();
+  // it. A worker that was given up may be reading it still.
+  if (!given_up_.load(std::memory_order_relaxed))
+    for (std::size_t i = item * arity_; i < (item + 1) * arity_; ++i) arguments_[i] = Value();
   if (tally_)
     (state == State::finished ? tally_->finished
      : state == State::failed ? tally_->failed

@@ -131,6 +131,7 @@ class PoolJob : public std::enable_shared_from_this<PoolJob> {
   std::atomic<std::size_t> next_{0};
   std::atomic<std::size_t> unsettled_;
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> given_up_{false};  // some of its workers were
   std::atomic<bool> failed_{false};
   std::atomic<bool> done_;
   std::unique_ptr<host::TaskObserver> observer_;

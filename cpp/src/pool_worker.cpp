@@ -100,12 +100,11 @@ std::exception_ptr PoolWorker::prepare(const PoolJob& job) {
       state_ = std::move(fresh);
     }
     pool_->set_up(*state_, job);  // while it is there to be stopped
-  } catch (const Stopped&) {
-    const std::exception_ptr stopped = std::current_exception();
-    retire_state();  // it is set up in part
-    return stopped;
   } catch (const std::exception&) {
-    return pool_->break_down(std::current_exception());
+    const std::exception_ptr error = std::current_exception();
+    if (!job.cancelled()) return pool_->break_down(error);
+    retire_state();  // it is set up in part, whatever the setup has made of the stop
+    return error;
   }
   const std::size_t most = pool_->options().tasks_per_state;
   tasks_left_ = most != 0 ? most : std::numeric_limits<std::size_t>::max();
