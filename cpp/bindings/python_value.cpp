@@ -199,13 +199,14 @@ class Builder {
 
   // Those that the sequence begins with. How many.
   static Py_ssize_t take_numbers(PyObject* sequence, std::vector<double>& numbers) {
+    constexpr Py_ssize_t kFew = 64;
     PyObject* const* const items = PySequence_Fast_ITEMS(sequence);
     const Py_ssize_t size = PySequence_Fast_GET_SIZE(sequence);
     Py_ssize_t i = 0;
     for (; i < size; ++i) {
+      if (i == kFew) numbers.reserve(static_cast<std::size_t>(size));  // most likely all are
       PyObject* const item = items[i];
       if (PyFloat_CheckExact(item)) {
-        if (i == 0) numbers.reserve(static_cast<std::size_t>(size));
         numbers.push_back(PyFloat_AS_DOUBLE(item));
         continue;
       }
@@ -213,9 +214,9 @@ class Builder {
       int overflow = 0;
       const long long number = PyLong_AsLongLongAndOverflow(item, &overflow);
       if (overflow != 0 || number > kExact || number < -kExact) break;
-      if (i == 0) numbers.reserve(static_cast<std::size_t>(size));
       numbers.push_back(static_cast<double>(number));
     }
+    if (i < size / 2) numbers.shrink_to_fit();
     return i;
   }
 

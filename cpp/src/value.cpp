@@ -212,7 +212,9 @@ const Values& Value::elements() const {
   // Release and acquire: whoever finds them finds them whole.
   const Values* made = table.elements.load(std::memory_order_acquire);
   if (made) return *made;
-  auto fresh = std::make_unique<Values>(table.numbers.begin(), table.numbers.end());
+  auto fresh = std::make_unique<Values>();
+  fresh->reserve(table.length());
+  fresh->assign(table.numbers.begin(), table.numbers.end());
   for (const Value& element : table.array) {
     if (!element.inner_)
       fresh->push_back(element);
