@@ -134,7 +134,7 @@ bool cancel(Self<PyTask> task) {
     const GilRelease release;
     asked = host::cancel(*task->pool, task->job);
   }
-  if (task->pledge && host::done(*task->job)) task->results->tell(task->pledge, true);
+  if (task->pledge && host::done(*task->job)) task->results->tell(task->pledge);
   return asked;
 }
 
@@ -220,7 +220,12 @@ void bind_pool(py::module_& module) {
           },
           py::arg("timeout"))
       .def("_terminate", [](Self<PyPool> pool) { return pool_end::terminate(pool->pool); })
-      .def("_finish", [](Self<PyPool> pool) { pool->results->finish(); })
+      .def(
+          "_finish",
+          [](Self<PyPool> pool, const py::object& timeout) {
+            return pool->results->finish(deadline_of(timeout));
+          },
+          py::arg("timeout"))
       .def("_hang_up", [](Self<PyPool> pool) { pool->results->hang_up(); })
       .def("_statistics",
            [](Self<PyPool> pool) {

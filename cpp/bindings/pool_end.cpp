@@ -29,7 +29,7 @@ void wait_for_each(Wait wait) {
     const host::Pool pool = each.pool.lock();
     const std::shared_ptr<Results> results = each.results.lock();
     if (pool) wait(pool);
-    if (results) results->finish();
+    if (results && results->finish()) results->hang_up();
     std::erase_if(all_dropped, [&](const Dropped& other) { return other.is(each); });
   }
 }
@@ -52,7 +52,7 @@ std::size_t terminate(const host::Pool& pool) {
 void note_dropped(const host::Pool& pool, const std::shared_ptr<Results>& results) noexcept {
   std::erase_if(all_dropped, [](const Dropped& each) { return each.over(); });
   try {
-    if (host::statistics(*pool).workers != 0) all_dropped.push_back({pool, results});
+    if (host::statistics(*pool).workers != 0 || !results->quiet()) all_dropped.push_back({pool, results});
   } catch (const std::bad_alloc&) {
     return;  // then the program's end does not wait for it
   }

@@ -1,5 +1,7 @@
 #include "pool_results.hpp"
 
+#include <algorithm>
+
 #include "host.hpp"
 #include "python_errors.hpp"
 #include "python_wait.hpp"
@@ -61,7 +63,7 @@ std::shared_ptr<Pledge> Results::pledge(py::object future) {
 void Results::put(const std::shared_ptr<Pledge>& pledge, const Job& job) noexcept {
   const std::lock_guard lock(mutex_);
   pledge->job = job;
-  pledge->ended = true;
+  pledge->stage = Pledge::Stage::ended;
   ended_.splice(ended_.end(), open_, pledge->at);
 }
 
@@ -71,117 +73,109 @@ void Results::forget(const std::shared_ptr<Pledge>& pledge) noexcept {
   gone.splice(gone.end(), open_, pledge->at);
 }
 
-// The first of a list, if there is one.
-bool Results::take(Pledges& from, Pledges& to) {
-  if (from.empty()) return false;
-  from.front()->ended = false;
-  to.splice(to.end(), from, from.begin());
-  ++telling_;
-  return true;
-}
-
-void Results::put_back(Pledges& taken) noexcept {
-  const std::lock_guard lock(mutex_);
-  --telling_;
-  taken.front()->ended = true;
-  ended_.splice(ended_.begin(), taken);
-}
-
-void Results::tell(const std::shared_ptr<Pledge>& pledge, bool met_too) {
-  if (tell_here(pledge, met_too) || is_told(*pledge)) return;
-  if (!ring() || answers_here()) {
-    tell_all();
-    // A finalizer that the collector runs in the middle of that.
-    if (!is_told(*pledge)) throw std::logic_error("this future is just being told what it waits for");
-    return;
+// Looked at again and again, as whatever makes an outcome may run any code, this too.
+void Results::tell(const std::shared_ptr<Pledge>& pledge) {
+  if (!pledge->met && !is_told(*pledge)) {
+    const Outcome outcome = outcome_of(*pledge);
+    // From here on no code runs but this: so nobody meets it meanwhile.
+    if (!pledge->met) put_into(pledge, outcome);
   }
+  if (is_told(*pledge)) return;
+  if (!ring() || answers_here()) tell_all();
+  if (is_telling(*pledge))  // a finalizer, for one, that the collector runs in _tell()
+    throw std::logic_error("this future is just being told what it waits for");
   wait_for([&] { return progress_.wait([&] { return is_told(*pledge); }, std::nullopt); });
 }
 
-// Whether it did.
-bool Results::tell_here(const std::shared_ptr<Pledge>& pledge, bool met_too) {
-  if (pledge->met && !met_too) return false;
-  Pledges taken;
+// Of one that is met by nobody: three attributes, unless somebody tells it.
+void Results::put_into(const std::shared_ptr<Pledge>& pledge, const Outcome& outcome) {
+  if (!is_ended(*pledge)) return;
+  const py::handle future = pledge->future->get();
+  future.attr("_result") = outcome.result;
+  future.attr("_exception") = outcome.error;
+  future.attr("_state") = outcome.state;  // last: result() looks at it first
+  Pledges gone;                           // dropped after the lock
   {
     const std::lock_guard lock(mutex_);
-    if (!pledge->ended) return false;  // somebody tells it, or has done so
-    pledge->ended = false;
-    taken.splice(taken.end(), ended_, pledge->at);
-    ++telling_;
+    gone.splice(gone.end(), ended_, pledge->at);
+    pledge->stage = Pledge::Stage::told;
   }
-  try {
-    const Outcome outcome = outcome_of(*pledge);
-    // If it is met by nobody no code runs from here on but this: so nobody meets it meanwhile.
-    if (met_too || !pledge->met) {
-      put_into(*pledge, outcome);
-      note_told(taken);
-      if (pledge->met) ring();
-      return true;
-    }
-  } catch (const std::exception&) {
-    put_back(taken);
-    ring();
-    throw;
-  }
-  put_back(taken);
-  return false;
-}
-
-void Results::put_into(const Pledge& pledge, const Outcome& outcome) {
-  const py::handle future = pledge.future->get();
-  if (pledge.met) {
-    future.attr("_tell")(outcome.state, outcome.result, outcome.error);
-  } else {
-    future.attr("_result") = outcome.result;
-    future.attr("_exception") = outcome.error;
-    future.attr("_state") = outcome.state;  // last: result() looks at it first
-  }
-  host::forget(*pledge.job, 0);
-}
-
-// Of an unmet future nobody wants anything any more.
-void Results::note_told(Pledges& taken) noexcept {
-  if (!taken.front()->met) taken.front()->future = nullptr;
-  const std::lock_guard lock(mutex_);
-  --telling_;
-  taken.front()->told = true;
-  if (taken.front()->future) told_.splice(told_.end(), taken);
   progress_.changed();
+  host::forget(*pledge->job, 0);
+  pledge->future = nullptr;
 }
 
-void Results::tell_all() noexcept {
-  for (;;) {
-    Pledges taken;
-    {
-      const std::lock_guard lock(mutex_);
-      if (!take(ended_, taken)) return;
-    }
-    const Pledge& pledge = *taken.front();
+// The same of one that is met, which Python code tells; false: that failed.
+bool Results::tell_met(const std::shared_ptr<Pledge>& pledge, const Outcome& outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (pledge->stage != Pledge::Stage::ended) return true;
+    pledge->stage = Pledge::Stage::telling;
+    pledge->teller = std::this_thread::get_id();
+  }
+  bool told = true;
+  try {
+    pledge->future->get().attr("_tell")(outcome.state, outcome.result, outcome.error);
+  } catch (py::error_already_set& error) {
+    told = false;
+    error.discard_as_unraisable("the result of a LuaPool's task");
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    pledge->teller = {};
+    pledge->stage = told ? Pledge::Stage::told : Pledge::Stage::ended;
+    if (told) told_.splice(told_.end(), ended_, pledge->at);
+  }
+  progress_.changed();
+  if (told) host::forget(*pledge->job, 0);
+  return told;
+}
+
+std::shared_ptr<Pledge> Results::first_ended() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (const std::shared_ptr<Pledge>& pledge : ended_)
+    if (pledge->stage == Pledge::Stage::ended) return pledge;
+  return nullptr;
+}
+
+// Whether all that have ended are told: not if there is no memory for it, which the next ring tries again.
+bool Results::tell_all() noexcept {
+  while (const std::shared_ptr<Pledge> pledge = first_ended()) {
     try {
       Outcome outcome{kFinished, py::none(), py::none()};
       try {
-        outcome = outcome_of(pledge);
-      } catch (const std::exception&) {  // no memory: then it is told that
+        outcome = outcome_of(*pledge);
+      } catch (const std::exception&) {
         outcome.error = exception_object_of_current();
       }
-      put_into(pledge, outcome);
+      if (!pledge->met)
+        put_into(pledge, outcome);
+      else if (!tell_met(pledge, outcome))
+        return false;
     } catch (py::error_already_set& error) {
       error.discard_as_unraisable("the result of a LuaPool's task");
+      return false;
+    } catch (const std::exception&) {
+      return false;
     }
-    note_told(taken);
   }
+  return true;
 }
 
 // Those that are told, one after another; whatever ends meanwhile is told first.
 void Results::call_back(Ringer ringer) noexcept {
   for (;;) {
-    tell_all();
+    if (!tell_all()) return;
     Pledges taken;
     {
       const std::lock_guard lock(mutex_);
-      if (!ended_.empty()) continue;
-      if (calling_ != kNobody || !take(told_, taken)) return;
+      if (calling_ != kNobody || told_.empty()) return;
+      if (std::any_of(ended_.begin(), ended_.end(),
+                      [](const auto& pledge) { return pledge->stage == Pledge::Stage::ended; }))
+        continue;
+      taken.splice(taken.end(), told_, told_.begin());
       calling_ = ringer;
+      caller_ = std::this_thread::get_id();
     }
     try {
       taken.front()->future->get().attr("_call_back")();
@@ -189,9 +183,11 @@ void Results::call_back(Ringer ringer) noexcept {
       error.discard_as_unraisable("a callback of a LuaPool's future");
     }
     taken.front()->future = nullptr;
-    const std::lock_guard lock(mutex_);
-    --telling_;
-    calling_ = kNobody;
+    {
+      const std::lock_guard lock(mutex_);
+      calling_ = kNobody;
+      caller_ = {};
+    }
     progress_.changed();
   }
 }
@@ -227,35 +223,44 @@ bool Results::answer(const std::weak_ptr<Results>& weak, Ringer ringer) {
   return true;
 }
 
-// Whether this is the thread that a ring is for.
 bool Results::answers_here() noexcept {
   const std::lock_guard lock(mutex_);
   const std::shared_ptr<host::Bell>& bell = bells_[free_ringer()];
   return bell && bell->is_current();
 }
 
+bool Results::is_ended(const Pledge& pledge) noexcept {
+  const std::lock_guard lock(mutex_);
+  return pledge.stage == Pledge::Stage::ended;
+}
+
 bool Results::is_told(const Pledge& pledge) noexcept {
   const std::lock_guard lock(mutex_);
-  return pledge.told;
+  return pledge.stage == Pledge::Stage::told;
+}
+
+// Whether this thread is.
+bool Results::is_telling(const Pledge& pledge) noexcept {
+  const std::lock_guard lock(mutex_);
+  return pledge.teller == std::this_thread::get_id();
 }
 
 bool Results::quiet() noexcept {
   const std::lock_guard lock(mutex_);
-  return ended_.empty() && told_.empty() && telling_ == 0;
+  return ended_.empty() && told_.empty() && calling_ == kNobody;
 }
 
-void Results::finish() {
-  if (quiet()) return;
-  if (!ring()) {
-    call_back(kFirst);
-    return;
-  }
+bool Results::finish(std::optional<Clock::time_point> deadline) {
+  if (quiet()) return true;
   {
     const std::lock_guard lock(mutex_);
-    for (const std::shared_ptr<host::Bell>& bell : bells_)
-      if (bell && bell->is_current()) return;  // its own callback waits here
+    const std::thread::id me = std::this_thread::get_id();
+    if (caller_ == me ||
+        std::any_of(ended_.begin(), ended_.end(), [&](const auto& pledge) { return pledge->teller == me; }))
+      return false;
   }
-  wait_for([&] { return progress_.wait([&] { return quiet(); }, std::nullopt); });
+  if (!ring()) call_back(kFirst);
+  return wait_for([&] { return progress_.wait([&] { return quiet(); }, deadline); });
 }
 
 void Results::hang_up() noexcept {
@@ -265,20 +270,22 @@ void Results::hang_up() noexcept {
   bells.swap(bells_);
 }
 
+// While it is not told.
 Results::Outcome Results::outcome_of(const Pledge& pledge) {
-  PoolJob& job = *pledge.job;
-  if (host::status(job, 0) == TaskStatus::cancelled) return {kCancelled, py::none(), py::none()};
-  Outcome outcome{kFinished, py::none(), error_of(job, 0, encoding_)};
+  const py::object future = py::reinterpret_borrow<py::object>(pledge.future->get());
+  const Job job = pledge.job;
+  if (host::status(*job, 0) == TaskStatus::cancelled) return {kCancelled, py::none(), py::none()};
+  Outcome outcome{kFinished, py::none(), error_of(*job, 0, encoding_)};
   if (outcome.error.is_none()) {
     try {
-      outcome.result = unpack(host::results(job, 0), encoding_);
+      outcome.result = unpack(host::results(*job, 0), encoding_);
     } catch (const py::error_already_set&) {
       throw;
     } catch (const std::exception&) {  // it has no form in Python
       outcome.error = exception_object_of_current();
     }
   }
-  if (!outcome.error.is_none()) outcome.error = pledge.future->get().attr("_as_own")(outcome.error);
+  if (!outcome.error.is_none()) outcome.error = future.attr("_as_own")(outcome.error);
   return outcome;
 }
 

@@ -8,6 +8,8 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <thread>
 
 #include "gil.hpp"
 #include "host_pool.hpp"
@@ -24,23 +26,24 @@ py::object result_of(PoolJob& job, std::size_t item, const Encoding& encoding); 
 struct Pledge {
   explicit Pledge(py::object f) : future(std::make_unique<Reference>(std::move(f))) {}
 
-  std::unique_ptr<Reference> future;  // until it has been told, as it keeps its task, which keeps this
-  host::Job job;                      // once it has ended
+  enum class Stage { open, ended, telling, told };
   bool met = false;                   // of the GIL
+  std::unique_ptr<Reference> future;  // of the GIL; until all is done, as it keeps its task, which keeps this
   // Of the mutex of its Results.
+  host::Job job;  // once it has ended
+  Stage stage = Stage::open;
+  std::thread::id teller;  // who runs its future's _tell()
   std::list<std::shared_ptr<Pledge>>::iterator at;
-  bool ended = false;  // and nobody is telling its future
-  bool told = false;   // its future is
 };
 
 // The tasks of a pool whose futures have not been told. Workers put what has ended here, and never wait for
-// the GIL. Whoever waits for a task tells its future if that is met by nobody, which runs no code of the
-// user's and can't be torn; everything else is done by threads of its own, where no signal's handler runs:
-// one tells the futures and calls their callbacks, one after another, and while it is in one a second one
-// tells the futures, as the callback may wait for them.
+// the GIL. Whoever waits for a task tells its future if that is met by nobody: in one go with the GIL held,
+// which nothing can tear. Everything else is done by threads of its own, where no signal's handler runs: one
+// tells the futures and calls their callbacks, one after another, and while it is in one a second one tells
+// the futures, as the callback may wait for them.
 //
-// Invariant: a pledge is in one of the lists, or a thread has taken it from there, to put it into the next or
-// back. One that is here keeps this alive, by its observer.
+// Invariant: a pledge is in the list of its stage, one that is just being told in that of those that have
+// ended, until nothing is to be done for it. One that is here keeps this alive, by its observer.
 class Results : public std::enable_shared_from_this<Results> {
  public:
   explicit Results(Encoding encoding) : encoding_(std::move(encoding)) {}
@@ -49,13 +52,14 @@ class Results : public std::enable_shared_from_this<Results> {
   void put(const std::shared_ptr<Pledge>& pledge, const host::Job& job) noexcept;  // on a worker
   void forget(const std::shared_ptr<Pledge>& pledge) noexcept;                     // nothing comes of it
 
-  // Of a task that has ended: its future is told when this returns, by this thread if it is met by nobody, or
-  // with `met_too`; the callbacks are called soon. Throws what a signal handler raises meanwhile; then it is
-  // told all the same.
-  void tell(const std::shared_ptr<Pledge>& pledge, bool met_too = false);
+  // Of a task that has ended: its future is told when this returns. Throws what a signal handler raises
+  // meanwhile; then it is told all the same.
+  void tell(const std::shared_ptr<Pledge>& pledge);
   bool ring() noexcept;  // has all that have ended told, on any thread; false: there is no thread for it
-  // Until that is done, and all callbacks have returned, but for one that this is called in.
-  void finish();
+  // Until that is done, and all callbacks have returned: whether they have. Not if this is called in one, or
+  // when the time is over.
+  bool finish(std::optional<Clock::time_point> deadline = std::nullopt);
+  bool quiet() noexcept;    // nothing is to be done now
   void hang_up() noexcept;  // nothing is to come any more
 
   const Encoding& encoding() const noexcept { return encoding_; }
@@ -72,27 +76,26 @@ class Results : public std::enable_shared_from_this<Results> {
   };
 
   static bool answer(const std::weak_ptr<Results>& weak, Ringer ringer);
-  void tell_all() noexcept;
+  bool tell_all() noexcept;
   void call_back(Ringer ringer) noexcept;
-  bool take(Pledges& from, Pledges& to);
-  void put_back(Pledges& taken) noexcept;
-  void note_told(Pledges& taken) noexcept;
+  void put_into(const std::shared_ptr<Pledge>& pledge, const Outcome& outcome);
+  bool tell_met(const std::shared_ptr<Pledge>& pledge, const Outcome& outcome);
   Outcome outcome_of(const Pledge& pledge);
-  static void put_into(const Pledge& pledge, const Outcome& outcome);
   py::object exception_object_of_current() const;
-  bool tell_here(const std::shared_ptr<Pledge>& pledge, bool met_too);
   Ringer free_ringer() const noexcept { return calling_ == kFirst ? kSecond : kFirst; }
-  bool answers_here() noexcept;
+  bool answers_here() noexcept;  // whether this is the thread that a ring is for
+  std::shared_ptr<Pledge> first_ended() noexcept;
+  bool is_ended(const Pledge& pledge) noexcept;
   bool is_told(const Pledge& pledge) noexcept;
-  bool quiet() noexcept;
+  bool is_telling(const Pledge& pledge) noexcept;
 
   const Encoding encoding_;
   std::mutex mutex_;
   Pledges open_;              // of tasks that have not ended
   Pledges ended_;             // whose futures are to be told
   Pledges told_;              // whose callbacks are to be called
-  int telling_ = 0;           // how many threads have taken some
   Ringer calling_ = kNobody;  // which of the bells' threads is in a callback
+  std::thread::id caller_;    // its
   Bells bells_;
   bool over_ = false;
   host::Awaited progress_;  // of what mutex_ guards

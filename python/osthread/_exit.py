@@ -70,7 +70,7 @@ def _end_threads() -> None:
 
 def _terminate_pools() -> None:
     for pool in list(_pools):
-        pool.terminate()
+        pool._terminate_within(0.0 if _interrupted else _PATIENCE_SECONDS)
     _core.terminate_dropped_pools()
 
 

@@ -34,6 +34,8 @@ except ImportError:  # Python 3.10: only type checkers ask
 __all__ = ["LuaPool", "PoolStatistics", "begun", "results_of"]
 
 _MOST_WORKERS = 1 << 15
+# How long the callbacks of a pool that is terminated may take to return.
+_PATIENCE_SECONDS = 5.0
 _OF_ONE_THREAD = ("suspended", "on_exit", "chunk_name", "closes", "notify")
 
 # Those that may have something to do at the program's end.
@@ -96,7 +98,7 @@ class _PoolFuture(concurrent.futures.Future[Any]):
 
     def cancel(self) -> bool:
         if self.done():
-            return False
+            return self.cancelled()
         self._asked = True
         return self._task._cancel()
 
@@ -205,8 +207,8 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
     def submit(self, f: Any, /, *args: Any) -> _PoolFuture:  # type: ignore[override]
         """Has a worker call ``f(*args)``: the future of its result.
 
-        ``f``: Lua source, a path or a :class:`LuaFunction`. The future's ``cancel()`` stops code that runs, too.
-        ``RuntimeError`` after ``shutdown()``.
+        ``f``: Lua source, a path or a :class:`LuaFunction`. The future's ``cancel()`` stops code that runs, too; its
+        callbacks are called on a thread of the pool's, one after another. ``RuntimeError`` after ``shutdown()``.
         """
         source, name = code_parts(f, None)
         future = _PoolFuture()
@@ -344,7 +346,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         self._close(bool(cancel_futures))
         if wait:
             self._wait(None)
-            self._end()
+            self._end(None)
 
     def terminate(self) -> None:
         """Takes no more tasks, cancels those that nobody has begun, ends those that run, and waits.
@@ -352,22 +354,38 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         They are interrupted, and killed if they do not answer within the grace time. One that sits in a Python callable
         or in C code that does not return is given up (:class:`Abandoned`), with a :class:`ThreadAbandonedWarning`.
         """
+        self._terminate_within(_PATIENCE_SECONDS)
+
+    def _terminate_within(self, seconds: float) -> None:
+        """``seconds``: how long callbacks may take to return."""
         self._shut = True
         lost = self._terminate()
-        self._end()
+        told = self._end(seconds)
+        _pools.discard(self)
         if lost:
             warnings.warn(
                 f"{lost} worker(s) of {self!r} did not end when it was terminated: they are in Python callables "
                 "or in C code that does not return",
                 ThreadAbandonedWarning,
-                stacklevel=2,
+                stacklevel=3,
+            )
+        if not told:
+            warnings.warn(
+                f"a callback of a future of {self!r} did not return when it was terminated",
+                ThreadAbandonedWarning,
+                stacklevel=3,
             )
 
-    def _end(self) -> None:
-        """Waits until all futures have been told and their callbacks have returned; nothing is to come any more."""
-        self._finish()
-        self._hang_up()
-        _pools.discard(self)
+    def _end(self, timeout: float | None) -> bool:
+        """Waits until all futures have been told and their callbacks have returned; nothing is to come any more.
+
+        Whether they have: one that this is called in has not.
+        """
+        told = self._finish(timeout)
+        if told:
+            self._hang_up()
+            _pools.discard(self)
+        return told
 
     def __enter__(self) -> LuaPool:
         return self

@@ -198,7 +198,8 @@ class DaskLuaPool(concurrent.futures.Executor):
         self._client = client
         self._name = f"osthread-{uuid.uuid4().hex}"
         self._lock = threading.Lock()
-        self._ended = threading.Event()
+        self._ending = threading.Lock()
+        self._ended = False
         self._futures: weakref.WeakSet[_ClusterFuture] = weakref.WeakSet()
         self._shut = False
         client.register_plugin(_PoolPlugin(self._name, everything), name=self._name)
@@ -321,12 +322,10 @@ class DaskLuaPool(concurrent.futures.Executor):
         if cancel_futures:
             for future in futures:
                 future.cancel()
-        if first and wait:
+        if wait:
             self._end(futures)
         elif first:
             threading.Thread(target=self._end, args=(futures,), name="DaskLuaPool-end", daemon=True).start()
-        elif wait:
-            self._ended.wait()
 
     def terminate(self) -> None:
         """Ends what runs and what is queued, and waits."""
@@ -334,10 +333,10 @@ class DaskLuaPool(concurrent.futures.Executor):
 
     def _end(self, futures: list[_ClusterFuture]) -> None:
         concurrent.futures.wait(futures)
-        try:
-            self._client.unregister_worker_plugin(self._name)
-        finally:
-            self._ended.set()
+        with self._ending:
+            if not self._ended:
+                self._client.unregister_worker_plugin(self._name)
+                self._ended = True
 
     def __enter__(self) -> DaskLuaPool:
         return self

@@ -409,6 +409,18 @@ def test_a_setup_without_end_is_stopped_with_its_task() -> None:
     assert isinstance(second.exception(0), Stopped)
 
 
+def test_a_setup_that_wraps_its_stop_breaks_no_pool() -> None:
+    setup = """
+        local ok, e = pcall(function() for i = 1, 2e8 do x = i end end)
+        if not ok then error('wrapped: ' .. tostring(e)) end"""
+    with LuaPool(1, setup=setup) as pool:
+        first = pool.submit("return 1")
+        wait_until(first.running)
+        assert first.cancel()
+        assert first.exception(PATIENCE) is not None
+        assert pool.submit("return 2").result(PATIENCE) == 2
+
+
 def test_wrong_options_are_told_at_once() -> None:
     for wrong in (0, -1):
         with pytest.raises(ValueError, match="max_workers"):
@@ -468,7 +480,7 @@ def test_cancel_stops_code_that_runs(pool: LuaPool, code: str) -> None:
     assert future.cancelled()
     assert future.done()
     assert not future.running()
-    assert not future.cancel()
+    assert future.cancel()
     assert pool.submit("return 1").result(PATIENCE) == 1
 
 
@@ -485,7 +497,7 @@ def test_cancel_takes_a_queued_task_away() -> None:
         assert called.get(timeout=PATIENCE) is queued[3]
         with pytest.raises(concurrent.futures.CancelledError):
             queued[3].result()
-        assert not queued[3].cancel()
+        assert queued[3].cancel()
         assert pool.statistics().cancelled == 1
         assert concurrent.futures.wait([queued[3]], PATIENCE).done == {queued[3]}
         assert blocker.cancel()
@@ -1074,6 +1086,42 @@ def test_a_callback_may_shut_the_pool_down() -> None:
     pool.shutdown()
 
 
+def test_leaving_the_block_waits_for_a_callback_that_shuts_the_pool_down() -> None:
+    shut, gate, called = threading.Event(), threading.Event(), []
+
+    def shut_down(future: Any) -> None:
+        pool.shutdown()
+        shut.set()
+        gate.wait(PATIENCE)
+        called.append(future)
+
+    with LuaPool(1) as pool:
+        future = pool.submit("return 1")
+        future.add_done_callback(shut_down)
+        assert shut.wait(PATIENCE)
+        timer = threading.Timer(0.05, gate.set)
+        timer.start()
+    assert called == [future]
+    timer.join()
+
+
+def test_a_callback_that_does_not_return_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("osthread._pool._PATIENCE_SECONDS", 0.05)
+    begun, go = threading.Event(), threading.Event()
+
+    def sit(_: Any) -> None:
+        begun.set()
+        go.wait(PATIENCE)
+
+    pool = LuaPool(1)
+    pool.submit("return 1").add_done_callback(sit)
+    assert begun.wait(PATIENCE)
+    with pytest.warns(osthread.ThreadAbandonedWarning, match="callback"):
+        pool.terminate()
+    go.set()
+    pool.shutdown()
+
+
 def test_the_programs_end_waits_for_callbacks(run_script: Any) -> None:
     script = """if True:
     import time
@@ -1084,6 +1132,45 @@ def test_the_programs_end_waits_for_callbacks(run_script: Any) -> None:
     LuaPool(1).submit("return 1").add_done_callback(call_back)
     """
     assert run_script(script) == (0, "called\n", "")
+    assert run_script(script + "time.sleep(0.2)  # its workers have gone\n") == (0, "called\n", "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX")
+def test_a_signals_handler_may_ask_the_future_and_end_the_pool(run_script: Any) -> None:
+    script = """if True:
+    import random, signal
+    from osthread import LuaPool
+
+    class Signalled(BaseException):
+        pass
+
+    def handler(*_):
+        for future in futures:
+            if future.done():
+                future.exception()
+        if ending:
+            pool.terminate()
+        raise Signalled
+
+    signal.signal(signal.SIGALRM, handler)
+    raised = 0
+    for round in range(200):
+        ending = round % 4 == 0
+        pool = LuaPool(1)
+        futures = [pool.submit("error('e')") for i in range(20)]
+        for future in futures[::3]:
+            future.add_done_callback(lambda future: None)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.002))
+            while True:
+                for future in futures:
+                    future.exception()
+        except Signalled:
+            raised += 1
+        pool.shutdown()
+    print(raised)
+    """
+    assert run_script(script) == (0, "200\n", "")
 
 
 def test_the_programs_end_does_what_is_queued(run_script: Any) -> None:
