@@ -75,12 +75,7 @@ int exit_text(lua_State* L) {
 // An error object known by its identity: a userdata nobody else can make.
 void make_sentinel(lua_State* L, int at, lua_CFunction text) {
   lua_newuserdata(L, 1);
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, text);
-  lua_setfield(L, -2, "__tostring");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_setmetatable(L, -2);
+  set_only_metamethod(L, "__tostring", text);
   lua_rawseti(L, LUA_REGISTRYINDEX, at);
 }
 
@@ -106,6 +101,15 @@ bool push_protected(lua_State* L, const Values& values) {
 }
 
 }  // namespace
+
+void set_only_metamethod(lua_State* L, const char* event, lua_CFunction method) {
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, method);
+  lua_setfield(L, -2, event);
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_setmetatable(L, -2);
+}
 
 void push_handler(lua_State* L) noexcept { lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kOnError); }
 

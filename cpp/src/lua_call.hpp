@@ -24,6 +24,9 @@ int install_calls(lua_State* L);
 void push_handler(lua_State* L) noexcept;
 int call_protected(lua_State* L, std::span<const Value> args, bool expression);
 
+// Gives the table or userdata on top a metatable that has this metamethod alone, and that nobody can get at.
+void set_only_metamethod(lua_State* L, const char* event, lua_CFunction method);
+
 // An exception of the host on its way through Lua: its error value.
 class HostError final : public Object {
  public:

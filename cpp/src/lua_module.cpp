@@ -213,21 +213,12 @@ int complete_and_get(lua_State* L) {
   return 1;
 }
 
-void set_completing(lua_State* L) {
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, complete_and_get);
-  lua_setfield(L, -2, "__index");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_setmetatable(L, -2);
-}
-
 void push_classes(lua_State* L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kClasses);
   if (lua_istable(L, -1)) return;
   lua_pop(L, 1);
   lua_newtable(L);
-  set_completing(L);
+  set_only_metamethod(L, "__index", complete_and_get);
   lua_pushvalue(L, -1);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kClasses);
 }
@@ -263,7 +254,7 @@ void push_module(lua_State* L) {
     lua_pushcclosure(L, mark, 1);
     lua_setfield(L, -2, name);
   }
-  set_completing(L);
+  set_only_metamethod(L, "__index", complete_and_get);
   lua_pushvalue(L, -1);
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kModule);
 }
