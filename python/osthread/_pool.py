@@ -6,13 +6,11 @@ import concurrent.futures
 import operator
 import os
 import sys
-import threading
 import time
 import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures._base import FINISHED, LOGGER, PENDING
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
@@ -20,11 +18,12 @@ from types import TracebackType
 from typing import Any
 
 from . import _core
-from ._future import CancelledStopped, WaitTimeoutError, as_future_s
+from ._future import WaitTimeoutError
 from ._options import ThreadOptions, check_thread, code_parts, prepare
+from ._pool_future import PoolFuture
 from ._progress import progress_bar
 from ._shared_buffer import SharedBuffer
-from .errors import Killed, Stopped, ThreadAbandonedWarning
+from .errors import ThreadAbandonedWarning
 
 try:
     from typing import Unpack
@@ -64,100 +63,6 @@ class PoolStatistics:
     """Tasks that were cancelled before they began."""
     states: int
     """How many states have been made."""
-
-
-# What a future has only when somebody asks for it.
-_MADE_LATER = frozenset({"_condition", "_waiters", "_done_callbacks"})
-
-
-class _PoolFuture(concurrent.futures.Future[Any]):
-    """A Future of a task. Its ``cancel()`` stops running code too.
-
-    A task that was stopped so raises an error that is both a Stopped and a CancelledError. Callbacks are called one
-    after another, on a thread of the pool's.
-
-    Invariant: as long as nobody has met its condition, nobody waits there or has left a callback, and the core may end
-    it without. Making a Condition is more than half of what a Future costs, and most are only asked for results.
-    """
-
-    _task: _core.PoolTask
-    _asked = False
-    # What Future.__init__ sets.
-    _state = PENDING
-    _result = None
-    _exception = None
-
-    def __init__(self) -> None:
-        pass
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _MADE_LATER:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._task._meet(self, threading.Condition(), [], [])
-        return object.__getattribute__(self, name)
-
-    def cancel(self) -> bool:
-        if self.done():
-            return self.cancelled()
-        self._asked = True
-        return self._task._cancel()
-
-    def cancelled(self) -> bool:
-        return (
-            self.done()
-            and self._wait(None)
-            and (self._state != FINISHED or isinstance(self._exception, CancelledStopped))
-        )
-
-    def running(self) -> bool:
-        return self._task._status() == "running"
-
-    def done(self) -> bool:
-        return self._state != PENDING or self._task._done()
-
-    def result(self, timeout: float | None = None) -> Any:
-        error = self.exception(timeout)
-        if error is None:
-            return self._result
-        try:
-            raise error
-        finally:
-            del self, error  # they are in the traceback
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        # Without the condition: Ctrl-C can leave that locked for ever.
-        if not self._wait(timeout):
-            raise WaitTimeoutError
-        if self._state != FINISHED:
-            raise concurrent.futures.CancelledError
-        return self._exception
-
-    def _wait(self, timeout: float | None) -> bool:
-        return self._state != PENDING or self._task._wait(timeout)
-
-    # --- What the core calls ---
-
-    def _as_own(self, error: BaseException) -> BaseException:
-        return as_future_s(error, (Stopped, Killed) if self._asked else ())
-
-    def _tell(self, state: str, result: Any, error: BaseException | None) -> None:
-        with self._condition:
-            self._result, self._exception, self._state = result, error, state
-            for waiter in self._waiters:
-                if state != FINISHED:
-                    waiter.add_cancelled(self)
-                elif error is not None:
-                    waiter.add_exception(self)
-                else:
-                    waiter.add_result(self)
-            self._condition.notify_all()
-
-    def _call_back(self) -> None:
-        for callback in self._done_callbacks:
-            try:
-                callback(self)
-            except BaseException:  # the thread goes on, with the callbacks of others
-                LOGGER.exception("exception calling callback for %r", self)
 
 
 class LuaPool(_core.Pool, concurrent.futures.Executor):
@@ -204,14 +109,14 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
 
     # --- Giving it work -------------------------------------------------------------------------------
 
-    def submit(self, f: Any, /, *args: Any) -> _PoolFuture:  # type: ignore[override]
+    def submit(self, f: Any, /, *args: Any) -> PoolFuture:  # type: ignore[override]
         """Has a worker call ``f(*args)``: the future of its result.
 
         ``f``: Lua source, a path or a :class:`LuaFunction`. The future's ``cancel()`` stops code that runs, too; its
         callbacks are called on a thread of the pool's, one after another. ``RuntimeError`` after ``shutdown()``.
         """
         source, name = code_parts(f, None)
-        future = _PoolFuture()
+        future = PoolFuture()
         future._task = self._submit(source, name, args, future)
         return future
 
