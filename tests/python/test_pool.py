@@ -41,6 +41,14 @@ FOREVER = "while true do end"
 STUBBORN = "while true do pcall(function() while true do end end) end"
 NEVER = "return ('a'):rep(200):find(('a*'):rep(16) .. 'b')"
 SQUARE = "function(x) return x * x end"
+SIGNALLED = """
+import concurrent.futures, random, signal
+from osthread import LuaPool
+
+class Signalled(BaseException):
+    pass
+
+"""
 
 
 @pytest.fixture
@@ -233,13 +241,9 @@ def test_the_collector_may_drop_a_map_whenever_it_runs(pool: LuaPool) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX")
 def test_whatever_a_signal_raises_comes_out_and_no_future_is_lost(run_script: Any) -> None:
-    script = """if True:
-    import concurrent.futures, random, signal, time
-    from osthread import LuaPool
-
-    class Signalled(BaseException):
-        pass
-
+    script = (
+        SIGNALLED
+        + """if True:
     def handler(*_):
         raise Signalled
 
@@ -260,6 +264,7 @@ def test_whatever_a_signal_raises_comes_out_and_no_future_is_lost(run_script: An
             assert concurrent.futures.wait(futures, 30).not_done == set()
     print(raised)
     """
+    )
     assert run_script(script) == (0, "300\n", "")
 
 
@@ -1129,21 +1134,23 @@ def test_the_programs_end_waits_for_callbacks(run_script: Any) -> None:
     def call_back(future):
         time.sleep(1.5)  # longer than the program's end waits for what it does not know
         print("called")
-    LuaPool(1).submit("return 1").add_done_callback(call_back)
+    pool = LuaPool(1)
+    pool.submit("return 1").add_done_callback(call_back)
     """
-    assert run_script(script) == (0, "called\n", "")
-    assert run_script(script + "time.sleep(0.2)  # its workers have gone\n") == (0, "called\n", "")
+    without_workers = """
+    pool.shutdown(wait=False)
+    while pool.statistics().workers:
+        time.sleep(0.001)
+    """
+    for end in ("", without_workers, without_workers + "del pool\n"):
+        assert run_script(script + end) == (0, "called\n", "")
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX")
 def test_a_signals_handler_may_ask_the_future_and_end_the_pool(run_script: Any) -> None:
-    script = """if True:
-    import random, signal
-    from osthread import LuaPool
-
-    class Signalled(BaseException):
-        pass
-
+    script = (
+        SIGNALLED
+        + """if True:
     def handler(*_):
         for future in futures:
             if future.done():
@@ -1170,6 +1177,7 @@ def test_a_signals_handler_may_ask_the_future_and_end_the_pool(run_script: Any) 
         pool.shutdown()
     print(raised)
     """
+    )
     assert run_script(script) == (0, "200\n", "")
 
 
