@@ -110,9 +110,9 @@ py::object try_receive(Self<PyChannel> channel) {
 }
 
 [[noreturn]] void closed_after(std::size_t sent) {
-  const py::object error =
-      types().errors.attr("ChannelClosed")(std::string(ChannelClosed::kSend) + "; " + std::to_string(sent) +
-                                           (sent == 1 ? " value was sent" : " values were sent"));
+  const std::string text = std::string(ChannelClosed::kSend) + "; " + std::to_string(sent) +
+                           (sent == 1 ? " value was sent" : " values were sent");
+  const py::object error = call(types().errors.attr("ChannelClosed"), py::make_tuple(text));
   error.attr("sent") = sent;
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
   throw py::error_already_set();

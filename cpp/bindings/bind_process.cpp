@@ -19,7 +19,7 @@ thread_local PyObject* signal_error = nullptr;
 void tell_of_interrupt(py::handle exception) {
   if (types().interrupted.is_none()) return;
   try {
-    types().interrupted(exception);
+    call(types().interrupted, py::make_tuple(exception));
   } catch (py::error_already_set& error) {
     error.discard_as_unraisable("what a Ctrl-C is told with OSTHREAD_DEBUG=1");
   }

@@ -133,7 +133,7 @@ void announce(Self<Thread> thread, py::object itself) {
     if (ending()) return {};
     try {
       const GilHold gil;
-      py::object object = call(reference->get(), py::tuple());
+      py::object object = call(reference->get());
       if (object.is_none()) return {};
       return host::thread_value(weak.lock(), std::make_shared<Reference>(std::move(object)));
     } catch (const InterpreterEnding&) {
@@ -150,7 +150,7 @@ void on_end(Self<Thread> thread, py::object callback) {
     try {
       const GilHold gil;
       try {
-        call(function->get(), py::tuple());
+        call(function->get());
       } catch (py::error_already_set& error) {
         error.discard_as_unraisable(py::reinterpret_borrow<py::object>(function->get()));
       }

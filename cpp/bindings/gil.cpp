@@ -100,9 +100,9 @@ GilHold::GilHold() {
 
 GilHold::~GilHold() { release_gil(state_); }
 
-py::object call(py::handle function, const py::tuple& args) {
+py::object call(py::handle function, const py::tuple& args, py::handle named_args) {
   StayOnThreadExit stay;
-  PyObject* result = PyObject_Call(function.ptr(), args.ptr(), nullptr);
+  PyObject* result = PyObject_Call(function.ptr(), args.ptr(), named_args.ptr());
   stay.disarm();
   if (!result) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(result);

@@ -67,8 +67,9 @@ class GilRelease {
   PyThreadState* state_;
 };
 
-// PyObject_Call in a thread that the interpreter may end.
-py::object call(py::handle function, const py::tuple& args);
+// PyObject_Call in a thread that the interpreter may end: for whatever may run Python code, as the objects of
+// the frames that call it could not be dropped then.
+py::object call(py::handle function, const py::tuple& args = py::tuple(), py::handle named_args = {});
 
 // A reference that may die on a thread without the GIL: it is then dropped later, by one that has it.
 class Reference {

@@ -115,7 +115,7 @@ bool Results::tell_met(const std::shared_ptr<Pledge>& pledge, const Outcome& out
   }
   bool told = true;
   try {
-    pledge->future->get().attr("_tell")(outcome.state, outcome.result, outcome.error);
+    call(pledge->future->get().attr("_tell"), py::make_tuple(outcome.state, outcome.result, outcome.error));
   } catch (py::error_already_set& error) {
     told = false;
     error.discard_as_unraisable("the result of a LuaPool's task");
@@ -178,7 +178,7 @@ void Results::call_back(Ringer ringer) noexcept {
       caller_ = std::this_thread::get_id();
     }
     try {
-      taken.front()->future->get().attr("_call_back")();
+      call(taken.front()->future->get().attr("_call_back"));
     } catch (py::error_already_set& error) {
       error.discard_as_unraisable("a callback of a LuaPool's future");
     }
@@ -285,7 +285,7 @@ Results::Outcome Results::outcome_of(const Pledge& pledge) {
       outcome.error = exception_object_of_current();
     }
   }
-  if (!outcome.error.is_none()) outcome.error = future.attr("_as_own")(outcome.error);
+  if (!outcome.error.is_none()) outcome.error = call(future.attr("_as_own"), py::make_tuple(outcome.error));
   return outcome;
 }
 

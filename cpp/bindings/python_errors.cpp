@@ -13,6 +13,14 @@
 namespace osthread::python {
 namespace {
 
+// Our exceptions are made by Python code.
+py::object made(const char* name, const py::tuple& args, py::handle details = {}) {
+  return call(types().errors.attr(name), args, details);
+}
+py::object made(const char* name, const std::string& text) {
+  return made(name, py::make_tuple(readable(text)));
+}
+
 py::object lua_error(const char* name, const LuaError& error, const Encoding& encoding,
                      const py::dict& extra = {}) {
   py::object value = py::none();
@@ -25,10 +33,10 @@ py::object lua_error(const char* name, const LuaError& error, const Encoding& en
   }
   py::object message = encoding ? text_to_python(error.message(), encoding) : readable(error.message());
   if (!py::isinstance<py::str>(message)) message = readable(error.message());
-  py::object exception = types().errors.attr(name)(
-      message, py::arg("traceback") = readable(error.traceback()),
-      py::arg("frames") = frames_to_python(error.frames()), py::arg("value") = value,
-      py::arg("thread") = readable(error.thread()), **extra);
+  const py::dict details(py::arg("traceback") = readable(error.traceback()),
+                         py::arg("frames") = frames_to_python(error.frames()), py::arg("value") = value,
+                         py::arg("thread") = readable(error.thread()), **extra);
+  py::object exception = made(name, py::make_tuple(message), details);
   if (const auto& context = error.context())
     exception.attr("__context__") = exception_object(
         [&] {
@@ -64,11 +72,11 @@ void note_frames(const py::object& exception, const std::vector<Frame>& frames) 
   if (frames.empty() || !py::hasattr(exception, "add_note")) return;
   const py::str note = readable("Lua " + format_traceback(frames));
   const py::object notes = py::getattr(exception, "__notes__", py::list());
-  if (!notes.contains(note)) exception.attr("add_note")(note);
+  if (!notes.contains(note)) call(exception.attr("add_note"), py::make_tuple(note));
 }
 
 py::object builtin(PyObject* type, const std::string& text) {
-  return py::reinterpret_borrow<py::object>(type)(readable(text));
+  return call(type, py::make_tuple(readable(text)));
 }
 
 }  // namespace
@@ -77,7 +85,7 @@ py::object frames_to_python(const std::vector<Frame>& frames) {
   py::tuple list(frames.size());
   for (std::size_t i = 0; i < frames.size(); ++i)
     list[i] =
-        types().errors.attr("Frame")(readable(frames[i].source), frames[i].line, readable(frames[i].name));
+        made("Frame", py::make_tuple(readable(frames[i].source), frames[i].line, readable(frames[i].name)));
   return list;
 }
 
@@ -105,22 +113,22 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
   } catch (const LuaError& error) {
     return lua_error("LuaError", error, encoding);
   } catch (const ConversionError& error) {
-    return types().errors.attr(error.overflow() ? "ConversionOverflowError" : "ConversionError")(
-        readable(error.what()), py::arg("path") = readable(error.path()));
+    return made(error.overflow() ? "ConversionOverflowError" : "ConversionError",
+                py::make_tuple(readable(error.what())), py::dict(py::arg("path") = readable(error.path())));
   } catch (const ChannelClosed& error) {
-    return types().errors.attr("ChannelClosed")(readable(error.what()));
+    return made("ChannelClosed", error.what());
   } catch (const TaskCancelled& error) {
-    return types().errors.attr("CancelledError")(readable(error.what()));
+    return made("CancelledError", error.what());
   } catch (const BrokenPool& error) {
-    py::object broken = types().errors.attr("BrokenLuaPool")(readable(error.what()));
+    py::object broken = made("BrokenLuaPool", error.what());
     broken.attr("__cause__") = exception_object(error.cause(), {}, encoding);
     return broken;
   } catch (const BrokenBarrier& error) {
-    return types().errors.attr("BrokenBarrierError")(readable(error.what()));
+    return made("BrokenBarrierError", error.what());
   } catch (const ThreadCreationError& error) {
     return builtin(PyExc_RuntimeError, error.what());
   } catch (const std::system_error& error) {
-    return py::reinterpret_borrow<py::object>(PyExc_OSError)(error.code().value(), std::string(error.what()));
+    return call(PyExc_OSError, py::make_tuple(error.code().value(), std::string(error.what())));
   } catch (const std::invalid_argument& error) {
     return builtin(PyExc_ValueError, error.what());
   } catch (const std::out_of_range& error) {

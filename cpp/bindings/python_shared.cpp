@@ -31,8 +31,9 @@ std::vector<Channel> channels_in(const py::tuple& objects) {
 }
 
 py::object shared_to_python(const Value& value, const Encoding& encoding) {
-  return types().shared(value.object()->lua_class(), shared_key(value), Handle{value},
-                        encoding ? py::object(py::str(*encoding)) : py::object(py::none()));
+  const py::object name = encoding ? py::object(py::str(*encoding)) : py::object(py::none());
+  return call(types().shared,
+              py::make_tuple(value.object()->lua_class(), shared_key(value), Handle{value}, name));
 }
 
 Value shared_to_value(py::handle object) {

@@ -98,14 +98,14 @@ class Unbuilder {
       case Value::Type::object:
         return object(value, parent);
       default:  // a function, of Lua code or of a library
-        return types().function(py::cast(FunctionValue{value}));
+        return call(types().function, py::make_tuple(FunctionValue{value}));
     }
   }
 
   py::object object(const Value& value, std::size_t parent) {
     if (const auto* function = dynamic_cast<const PythonFunction*>(value.object()))
       return py::reinterpret_borrow<py::object>(function->callable());
-    if (host::thread_of(value)) return types().thread(ThreadValue{value});
+    if (host::thread_of(value)) return call(types().thread, py::make_tuple(ThreadValue{value}));
     if (const std::exception_ptr exception = host::exception_of(value))
       return exception_object(exception, {}, encoding_);
     if (value.object()->lua_class()) return shared_to_python(value, encoding_);

@@ -255,6 +255,32 @@ at_work.wait()
         clean(stderr)  # but the threads may say that what they waited for was stopped
 
 
+def test_daemon_threads_that_are_being_told_errors_during_the_end(run_script) -> None:
+    """Errors are made by Python code, in which the interpreter may end the thread."""
+    script = """
+import threading
+from osthread import ConversionError, LuaState
+
+at_work = threading.Barrier(4)
+
+def work():
+    state = LuaState()
+    state.execute("function f() end")
+    at_work.wait()
+    while True:
+        try:
+            state.call("f", object())
+        except ConversionError:
+            pass
+
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+at_work.wait()
+"""
+    for _ in range(5):
+        assert run_script(script) == (0, "", "")
+
+
 def test_exception_that_somebody_has_only_noted_is_no_uncaught_one(run_script) -> None:
     """As code.InteractiveInterpreter and tkinter do."""
     script = f"""{HEAD}
