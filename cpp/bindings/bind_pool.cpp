@@ -66,6 +66,7 @@ Code code_of(const py::object& code, const std::string& chunk_name) {
 
 std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const std::string& chunk_name,
                                const py::tuple& args, const py::object& future) {
+  host::require_usable(*pool->pool);
   const Encoding& encoding = pool->results->encoding();
   Values values = to_values(args, "args", encoding);
   std::shared_ptr<Pledge> pledge = pool->results->pledge(future);
@@ -189,7 +190,14 @@ void bind_pool(py::module_& module) {
   module.def(
       "finish_dropped_pools", &pool_end::finish_dropped,
       "Waits until pools that nobody has any more have done what they were given, and told the futures.");
-  module.def("terminate_dropped_pools", &pool_end::terminate_dropped, "The same, but terminates them.");
+  module.def(
+      "terminate_dropped_pools",
+      [](double patience) {
+        const pool_end::GivenUp given_up = pool_end::terminate_dropped(duration(patience));
+        return std::pair(given_up.workers, given_up.callbacks);
+      },
+      py::arg("patience"),
+      "The same, but terminates them: how many workers, and callbacks, were given up as they did not end.");
   const auto release = py::call_guard<GilRelease>();
   py::class_<PyTask>(module, "PoolTask", "What a pool was given to do.")
       .def("_wait", &wait, py::arg("timeout"))
@@ -198,7 +206,12 @@ void bind_pool(py::module_& module) {
       .def("_cancel", &cancel)
       .def("_meet", &meet, py::arg("future"), py::arg("condition"), py::arg("waiters"), py::arg("callbacks"))
       .def("_count", [](Self<PyTask> task) { return host::count(*task->job); })
-      .def("_done", [](Self<PyTask> task) { return host::done(*task->job); })
+      .def(
+          "_done",
+          [](Self<PyTask> task) {
+            return host::done(*task->job) && (!task->pledge || task->results->try_tell(task->pledge));
+          },
+          "Whether it has ended, and its future, if it has one, says so.")
       .def("_status", [](Self<PyTask> task) { return to_string(host::status(*task->job, 0)); });
   py::class_<PyPool>(module, "Pool", "Workers with a Lua state each; osthread.LuaPool is its public face.",
                      py::dynamic_attr())
@@ -226,7 +239,7 @@ void bind_pool(py::module_& module) {
             return pool->results->finish(deadline_of(timeout));
           },
           py::arg("timeout"))
-      .def("_hang_up", [](Self<PyPool> pool) { pool->results->hang_up(); })
+      .def("_calls_back", [](Self<PyPool> pool) { return pool->results->calls_back(); })
       .def("_statistics",
            [](Self<PyPool> pool) {
              const PoolStatistics now = host::statistics(*pool->pool);

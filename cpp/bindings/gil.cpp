@@ -4,6 +4,7 @@
 #include <chrono>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "host.hpp"
@@ -81,6 +82,11 @@ thread_local bool kept_thread_state = false;
 
 GilRelease::~GilRelease() { restore_gil(state_); }
 
+void keep_thread_state() noexcept {
+  if (std::exchange(kept_thread_state, true)) return;
+  PyGILState_Ensure();  // counts once more, so that our release does not delete it
+}
+
 void drop_thread_state() noexcept {
   if (!kept_thread_state || ending()) return;
   kept_thread_state = false;
@@ -93,9 +99,7 @@ GilHold::GilHold() {
   if (ending()) throw InterpreterEnding();
   const bool known = PyGILState_GetThisThreadState() != nullptr;
   state_ = ensure_gil();
-  if (known || kept_thread_state || !host::on_own_thread()) return;
-  kept_thread_state = true;
-  PyGILState_Ensure();  // counts once more, so that our release does not delete it
+  if (!known && host::on_own_thread()) keep_thread_state();
 }
 
 GilHold::~GilHold() { release_gil(state_); }

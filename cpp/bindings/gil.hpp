@@ -49,6 +49,9 @@ class GilHold {
   PyGILState_STATE state_;
 };
 
+// The same for another thread of the library's: making one at each ring of a bell takes longer than most
+// answers, and in 3.11 a fork just then hangs in the interpreter's own part.
+void keep_thread_state() noexcept;
 void drop_thread_state() noexcept;
 
 // Drops the references that have died on threads without the GIL, which this one has: nobody shall have to

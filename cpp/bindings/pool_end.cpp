@@ -22,14 +22,11 @@ struct Dropped {
 std::vector<Dropped>& all_dropped = *new std::vector<Dropped>;
 
 // One after another, as the wait lets the GIL go, and then others may be dropped.
-template <class Wait>
-void wait_for_each(Wait wait) {
+template <class End>
+void end_each(End end) {
   while (!all_dropped.empty()) {
     const Dropped each = all_dropped.back();
-    const host::Pool pool = each.pool.lock();
-    const std::shared_ptr<Results> results = each.results.lock();
-    if (pool) wait(pool);
-    if (results && results->finish()) results->hang_up();
+    end(each.pool.lock(), each.results.lock());
     std::erase_if(all_dropped, [&](const Dropped& other) { return other.is(each); });
   }
 }
@@ -59,11 +56,24 @@ void note_dropped(const host::Pool& pool, const std::shared_ptr<Results>& result
 }
 
 void finish_dropped() {
-  wait_for_each([](const host::Pool& pool) { wait_for([&] { return host::wait(*pool, std::nullopt); }); });
+  end_each([](const host::Pool& pool, const std::shared_ptr<Results>& results) {
+    if (pool) wait_for([&] { return host::wait(*pool, std::nullopt); });
+    if (results) results->finish();
+  });
 }
 
-void terminate_dropped() { wait_for_each(terminate); }
+GivenUp terminate_dropped(std::chrono::nanoseconds patience) {
+  GivenUp given_up;
+  end_each([&](const host::Pool& pool, const std::shared_ptr<Results>& results) {
+    if (pool) given_up.workers += terminate(pool);
+    if (results) given_up.callbacks += !results->finish(host::deadline_after(patience));
+  });
+  return given_up;
+}
 
-void forget_parents() noexcept { all_dropped.clear(); }
+void forget_parents() noexcept {
+  all_dropped.clear();
+  Results::forget_parents();
+}
 
 }  // namespace osthread::python::pool_end

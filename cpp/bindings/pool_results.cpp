@@ -15,6 +15,14 @@ namespace {
 constexpr const char* kFinished = "FINISHED";  // as concurrent.futures has them
 constexpr const char* kCancelled = "CANCELLED_AND_NOTIFIED";
 
+constinit std::atomic<std::uint32_t> forks{0};
+
+void set(py::handle future, const char* state, const py::object& result, const py::object& error) {
+  future.attr("_result") = result;
+  future.attr("_exception") = error;
+  future.attr("_state") = state;  // last: result() looks at it first
+}
+
 py::object error_of(const PoolJob& job, std::size_t item, const Encoding& encoding) {
   const std::exception_ptr error = host::error(job, item);
   return error ? exception_object(error, host::error_frames(job, item), encoding) : py::none();
@@ -51,6 +59,13 @@ std::unique_ptr<host::TaskObserver> observer_of(std::shared_ptr<Results> results
   return std::make_unique<Observer>(std::move(results), std::move(pledge));
 }
 
+Results::Results(Encoding encoding)
+    : encoding_(std::move(encoding)), generation_(forks.load(std::memory_order_relaxed)) {}
+
+// Relaxed: there is one thread then.
+void Results::forget_parents() noexcept { forks.fetch_add(1, std::memory_order_relaxed); }
+bool Results::is_inherited() const noexcept { return generation_ != forks.load(std::memory_order_relaxed); }
+
 std::shared_ptr<Pledge> Results::pledge(py::object future) {
   auto pledge = std::make_shared<Pledge>(std::move(future));
   Pledges one{pledge};
@@ -68,20 +83,42 @@ void Results::put(const std::shared_ptr<Pledge>& pledge, const Job& job) noexcep
 }
 
 void Results::forget(const std::shared_ptr<Pledge>& pledge) noexcept {
-  Pledges gone;  // dropped after the lock
-  const std::lock_guard lock(mutex_);
-  gone.splice(gone.end(), open_, pledge->at);
+  if (is_inherited()) return;
+  {
+    Pledges gone;  // dropped after the lock
+    const std::lock_guard lock(mutex_);
+    gone.splice(gone.end(), open_, pledge->at);
+  }
+  progress_.changed();
 }
 
 // Looked at again and again, as whatever makes an outcome may run any code, this too.
-void Results::tell(const std::shared_ptr<Pledge>& pledge) {
+bool Results::try_tell(const std::shared_ptr<Pledge>& pledge) {
+  if (is_inherited()) {
+    tell_inherited(pledge);
+    return true;
+  }
   if (!pledge->met && !is_told(*pledge)) {
     const Outcome outcome = outcome_of(*pledge);
     // From here on no code runs but this: so nobody meets it meanwhile.
     if (!pledge->met) put_into(pledge, outcome);
   }
-  if (is_told(*pledge)) return;
-  if (!ring() || answers_here()) tell_all();
+  return is_told(*pledge);
+}
+
+void Results::tell_inherited(const std::shared_ptr<Pledge>& pledge) {
+  if (pledge->stage == Pledge::Stage::told || !pledge->future) return;
+  const Outcome outcome = outcome_of(*pledge);
+  set(pledge->future->get(), outcome.state, outcome.result, outcome.error);
+  pledge->stage = Pledge::Stage::told;
+}
+
+void Results::tell(const std::shared_ptr<Pledge>& pledge) {
+  if (try_tell(pledge)) return;
+  if (!ring())
+    call_back(kFirst);
+  else if (answers_here())
+    tell_all();
   if (is_telling(*pledge))  // a finalizer, for one, that the collector runs in _tell()
     throw std::logic_error("this future is just being told what it waits for");
   wait_for([&] { return progress_.wait([&] { return is_told(*pledge); }, std::nullopt); });
@@ -90,11 +127,8 @@ void Results::tell(const std::shared_ptr<Pledge>& pledge) {
 // Of one that is met by nobody: three attributes, unless somebody tells it.
 void Results::put_into(const std::shared_ptr<Pledge>& pledge, const Outcome& outcome) {
   if (!is_ended(*pledge)) return;
-  const py::handle future = pledge->future->get();
-  future.attr("_result") = outcome.result;
-  future.attr("_exception") = outcome.error;
-  future.attr("_state") = outcome.state;  // last: result() looks at it first
-  Pledges gone;                           // dropped after the lock
+  set(pledge->future->get(), outcome.state, outcome.result, outcome.error);
+  Pledges gone;  // dropped after the lock
   {
     const std::lock_guard lock(mutex_);
     gone.splice(gone.end(), ended_, pledge->at);
@@ -193,6 +227,7 @@ void Results::call_back(Ringer ringer) noexcept {
 }
 
 bool Results::ring() noexcept {
+  if (is_inherited()) return false;
   const std::lock_guard lock(mutex_);
   if (over_) return false;
   const Ringer ringer = free_ringer();
@@ -216,11 +251,14 @@ bool Results::answer(const std::weak_ptr<Results>& weak, Ringer ringer) {
   }
   try {
     const GilHold gil;
+    keep_thread_state();
     results->call_back(ringer);
   } catch (const InterpreterEnding&) {
     return false;
   }
-  return true;
+  if (!results->is_over()) return true;
+  results->hang_up();
+  return false;
 }
 
 bool Results::answers_here() noexcept {
@@ -245,22 +283,43 @@ bool Results::is_telling(const Pledge& pledge) noexcept {
   return pledge.teller == std::this_thread::get_id();
 }
 
+// A task whose worker has gone may be open still: whoever cancels it is about to put it here.
+bool Results::is_quiet() const noexcept {
+  return open_.empty() && ended_.empty() && told_.empty() && calling_ == kNobody;
+}
+
 bool Results::quiet() noexcept {
+  if (is_inherited()) return true;
   const std::lock_guard lock(mutex_);
-  return ended_.empty() && told_.empty() && calling_ == kNobody;
+  return is_quiet();
+}
+
+bool Results::is_over() noexcept {
+  const std::lock_guard lock(mutex_);
+  return over_ || (closing_ && is_quiet());
+}
+
+bool Results::calls_back() noexcept {
+  if (is_inherited()) return false;
+  const std::lock_guard lock(mutex_);
+  const std::thread::id me = std::this_thread::get_id();
+  return caller_ == me ||
+         std::any_of(ended_.begin(), ended_.end(), [&](const auto& pledge) { return pledge->teller == me; });
 }
 
 bool Results::finish(std::optional<Clock::time_point> deadline) {
-  if (quiet()) return true;
+  if (is_inherited()) return true;
   {
     const std::lock_guard lock(mutex_);
-    const std::thread::id me = std::this_thread::get_id();
-    if (caller_ == me ||
-        std::any_of(ended_.begin(), ended_.end(), [&](const auto& pledge) { return pledge->teller == me; }))
-      return false;
+    closing_ = true;
   }
-  if (!ring()) call_back(kFirst);
-  return wait_for([&] { return progress_.wait([&] { return quiet(); }, deadline); });
+  if (!quiet()) {
+    if (calls_back()) return false;
+    if (!ring()) call_back(kFirst);
+    if (!wait_for([&] { return progress_.wait([&] { return quiet(); }, deadline); })) return false;
+  }
+  hang_up();
+  return true;
 }
 
 void Results::hang_up() noexcept {

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <array>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -44,9 +45,12 @@ struct Pledge {
 //
 // Invariant: a pledge is in the list of its stage, one that is just being told in that of those that have
 // ended, until nothing is to be done for it. One that is here keeps this alive, by its observer.
+//
+// In a fork's child the parent's lists are left alone, and their mutex, which may be held: a future of a task
+// that has ended is told all the same, by whoever asks.
 class Results : public std::enable_shared_from_this<Results> {
  public:
-  explicit Results(Encoding encoding) : encoding_(std::move(encoding)) {}
+  explicit Results(Encoding encoding);
 
   std::shared_ptr<Pledge> pledge(py::object future);
   void put(const std::shared_ptr<Pledge>& pledge, const host::Job& job) noexcept;  // on a worker
@@ -55,12 +59,16 @@ class Results : public std::enable_shared_from_this<Results> {
   // Of a task that has ended: its future is told when this returns. Throws what a signal handler raises
   // meanwhile; then it is told all the same.
   void tell(const std::shared_ptr<Pledge>& pledge);
+  // The same, without a wait: whether it is told, which one that is met is by others.
+  bool try_tell(const std::shared_ptr<Pledge>& pledge);
   bool ring() noexcept;  // has all that have ended told, on any thread; false: there is no thread for it
-  // Until that is done, and all callbacks have returned: whether they have. Not if this is called in one, or
-  // when the time is over.
+  // No task is to come any more. Until the futures of all are told, and all callbacks have returned: whether
+  // they have. Not if this is called in one, or when the time is over; the threads end with the last one all
+  // the same.
   bool finish(std::optional<Clock::time_point> deadline = std::nullopt);
-  bool quiet() noexcept;    // nothing is to be done now
-  void hang_up() noexcept;  // nothing is to come any more
+  bool quiet() noexcept;                  // nothing is to be done
+  bool calls_back() noexcept;             // on this thread: a callback, or what a future is told
+  static void forget_parents() noexcept;  // in a fork's child
 
   const Encoding& encoding() const noexcept { return encoding_; }
 
@@ -76,6 +84,11 @@ class Results : public std::enable_shared_from_this<Results> {
   };
 
   static bool answer(const std::weak_ptr<Results>& weak, Ringer ringer);
+  bool is_inherited() const noexcept;
+  void tell_inherited(const std::shared_ptr<Pledge>& pledge);
+  bool is_quiet() const noexcept;
+  bool is_over() noexcept;
+  void hang_up() noexcept;
   bool tell_all() noexcept;
   void call_back(Ringer ringer) noexcept;
   void put_into(const std::shared_ptr<Pledge>& pledge, const Outcome& outcome);
@@ -90,6 +103,7 @@ class Results : public std::enable_shared_from_this<Results> {
   bool is_telling(const Pledge& pledge) noexcept;
 
   const Encoding encoding_;
+  const std::uint32_t generation_;
   std::mutex mutex_;
   Pledges open_;              // of tasks that have not ended
   Pledges ended_;             // whose futures are to be told
@@ -97,6 +111,7 @@ class Results : public std::enable_shared_from_this<Results> {
   Ringer calling_ = kNobody;  // which of the bells' threads is in a callback
   std::thread::id caller_;    // its
   Bells bells_;
+  bool closing_ = false;  // it is over when it is quiet
   bool over_ = false;
   host::Awaited progress_;  // of what mutex_ guards
 };

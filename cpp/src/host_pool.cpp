@@ -128,6 +128,7 @@ void stop_all(PoolCore& pool) noexcept { pool.stop_all(); }
 Wait wait(PoolCore& pool, std::optional<Clock::time_point> deadline) {
   return pool.wait(deadline, Blocking::Caller::host);
 }
+void require_usable(const PoolCore& pool) { pool.require_usable(); }
 Clock::time_point stopped_by(const PoolCore& pool) noexcept { return pool.stopped_by(); }
 std::size_t abandon(PoolCore& pool) noexcept { return pool.abandon(); }
 PoolStatistics statistics(PoolCore& pool) { return pool.statistics(); }

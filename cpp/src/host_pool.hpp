@@ -61,6 +61,7 @@ class OSTHREAD_EXPORT Awaited {
 };
 
 OSTHREAD_EXPORT Pool make_pool(PoolOptions options);
+OSTHREAD_EXPORT void require_usable(const PoolCore& pool);  // std::logic_error after a fork
 // `arguments`: of `count` items, one list after another. As LuaPool::submit and map.
 OSTHREAD_EXPORT Job submit(PoolCore& pool, const Code& code, Values arguments, std::size_t count,
                            std::size_t chunk, std::unique_ptr<TaskObserver> observer);

@@ -186,10 +186,18 @@ std::exception_ptr PoolCore::break_down(const std::exception_ptr& cause) noexcep
   }
   {
     const std::lock_guard lock(mutex_);
-    broken_ = error;
+    if (broken_)
+      error = broken_;  // another worker was first, and may have been why this one's setup was stopped
+    else
+      broken_ = error;
   }
   drop_queue(error);
   return error;
+}
+
+bool PoolCore::is_broken() noexcept {
+  const std::lock_guard lock(mutex_);
+  return broken_ != nullptr;
 }
 
 // As cancelled, without an error.

@@ -66,6 +66,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void set_up(StateCore& state, const PoolJob& job);  // for the job; throws what the setup does
   // `setup`, or making a state, has failed: nothing can run any more. The error of all that was submitted.
   std::exception_ptr break_down(const std::exception_ptr& cause) noexcept;
+  bool is_broken() noexcept;
   void leave(const PoolWorker& worker) noexcept;
 
  private:

@@ -102,7 +102,7 @@ std::exception_ptr PoolWorker::prepare(const PoolJob& job) {
     pool_->set_up(*state_, job);  // while it is there to be stopped
   } catch (const std::exception&) {
     const std::exception_ptr error = std::current_exception();
-    if (!job.cancelled()) return pool_->break_down(error);
+    if (!job.cancelled() || pool_->is_broken()) return pool_->break_down(error);
     retire_state();  // it is set up in part, whatever the setup has made of the stop
     return error;
   }
@@ -298,6 +298,8 @@ void PoolWorker::end_turn(Is is_meant) noexcept {
     const std::lock_guard lock(worker->mutex_);
     if (worker->turn_ != turn || !worker->state_) return std::nullopt;
     const Clock::time_point now = Clock::now();
+    // Something may have begun in the state since: its finalizers have the grace time, too.
+    if (worker->state_->interrupt()) return now + kAskAgain;
     const Clock::time_point answered = worker->state_->answered_by();
     if (answered > now) return std::min(answered, now + kAskAgain);  // it comes nearer when the thread hears
     worker->state_->kill();

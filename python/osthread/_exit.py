@@ -11,11 +11,14 @@ import opcode
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
+from functools import partial
 
 from . import _core
 from ._pool import _pools
 from ._thread import OSThread, _callbacks_at_work, _threads, enumerate
+from .errors import ThreadAbandonedWarning
 
 __all__: list[str] = []
 
@@ -57,21 +60,44 @@ def _end_threads() -> None:
             _terminate_all([thread for thread in enumerate() if not thread._adopted])
             _join_all(lambda _: True)
             _finish_callbacks()
-        _terminate_pools()
-        _terminate_all(enumerate())
-        _discard_suspended()
+        _terminate_everything()
     except KeyboardInterrupt:
         _interrupted = True
-        _terminate_pools()
-        _terminate_all(enumerate(), hurry=True)
-        _discard_suspended()
+        _terminate_everything(hurry=True)
         raise
 
 
-def _terminate_pools() -> None:
-    for pool in list(_pools):
-        pool._terminate_within(0.0 if _interrupted else _PATIENCE_SECONDS)
-    _core.terminate_dropped_pools()
+def _terminate_everything(hurry: bool = False) -> None:
+    patience = 0.0 if _interrupted else _PATIENCE_SECONDS
+    _do_all(
+        *(partial(pool._terminate_within, patience) for pool in list(_pools)),
+        partial(_terminate_dropped, patience),
+        lambda: _terminate_all(enumerate(), hurry=hurry),
+        _discard_suspended,
+    )
+
+
+def _do_all(*actions: Callable[[], object]) -> None:
+    """Also those after one whose warning is an error: the first such is raised in the end."""
+    warned = None
+    for action in actions:
+        try:
+            action()
+        except Warning as warning:
+            warned = warned or warning
+    if warned is not None:
+        raise warned
+
+
+def _terminate_dropped(patience: float) -> None:
+    workers, callbacks = _core.terminate_dropped_pools(patience)
+    if workers or callbacks:
+        warnings.warn(
+            f"{workers} worker(s) and {callbacks} callback(s) of LuaPools that nobody has any more did not end "
+            "when they were terminated: they are in Python callables or in C code that does not return",
+            ThreadAbandonedWarning,
+            stacklevel=2,
+        )
 
 
 def _is_joined(thread: OSThread) -> bool:
@@ -107,8 +133,8 @@ def _terminate_all(threads: list[OSThread], hurry: bool = False) -> None:
     deadline = time.monotonic() + 2 * grace + _PATIENCE_SECONDS
     for thread in threads:
         thread._join(max(0.0, deadline - time.monotonic()))
-    for thread in threads:
-        thread._terminate(0.0)  # one that has not answered is given up
+    # One that has not answered is given up.
+    _do_all(*(partial(thread._terminate, 0.0) for thread in threads))
 
 
 def _discard_suspended() -> None:

@@ -265,8 +265,9 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         """``seconds``: how long callbacks may take to return."""
         self._shut = True
         lost = self._terminate()
-        told = self._end(seconds)
-        _pools.discard(self)
+        late = not self._end(seconds) and not self._calls_back()
+        if late:
+            _pools.discard(self)
         if lost:
             warnings.warn(
                 f"{lost} worker(s) of {self!r} did not end when it was terminated: they are in Python callables "
@@ -274,7 +275,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
                 ThreadAbandonedWarning,
                 stacklevel=3,
             )
-        if not told:
+        if late:
             warnings.warn(
                 f"a callback of a future of {self!r} did not return when it was terminated",
                 ThreadAbandonedWarning,
@@ -288,7 +289,6 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         """
         told = self._finish(timeout)
         if told:
-            self._hang_up()
             _pools.discard(self)
         return told
 

@@ -328,6 +328,18 @@ def test_several_threads_wait_for_one_result(pool: LuaPool) -> None:
     assert results == [7] * 4
 
 
+@pytest.mark.parametrize("meet", [False, True])
+def test_a_future_that_is_done_is_so_for_everybody(pool: LuaPool, meet: bool) -> None:
+    for i in range(300):
+        future = pool.submit(SQUARE, i)
+        if meet:
+            future.add_done_callback(lambda future: None)
+        while not future.done():
+            pass
+        assert concurrent.futures.wait([future], timeout=0).done == {future}
+        assert "finished" in repr(future)
+
+
 # --- States ---------------------------------------------------------------------------------------
 
 
@@ -396,6 +408,14 @@ def test_a_setup_that_fails_breaks_the_pool(setup: str, cause: type[LuaError]) -
             pool.submit("return 1")
         with pytest.raises(BrokenLuaPool):
             pool.map(SQUARE, [1])
+
+
+def test_a_setup_that_fails_in_two_workers_at_once_breaks_the_pool_too() -> None:
+    for _ in range(40):
+        both = threading.Barrier(2)
+        pool = LuaPool(2, setup="both() error('no luck')", globals={"both": both.wait})
+        with pool, pytest.raises(BrokenLuaPool):
+            list(pool.map(SQUARE, range(2)))
 
 
 def test_a_setup_without_end_is_stopped_with_its_task() -> None:
