@@ -18,7 +18,7 @@ void call_told(std::span<const std::uint64_t> keys) {
     for (const std::uint64_t key : keys) list.append(key);
     call(types().told, py::make_tuple(list));
   } catch (py::error_already_set& error) {
-    error.discard_as_unraisable("the wake-up of asynchronous waits");
+    discard(error, "the wake-up of asynchronous waits");
   }
 }
 

@@ -69,9 +69,9 @@ std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const 
   host::require_usable(*pool->pool);
   const Encoding& encoding = pool->results->encoding();
   Values values = to_values(args, "args", encoding);
-  std::shared_ptr<Pledge> pledge = pool->results->pledge(future);
-  Job job = host::submit(*pool->pool, code_of(code, chunk_name), std::move(values), 1, 1,
-                         observer_of(pool->results, pledge));
+  auto [observer, pledge] = promise(pool->results, future);
+  Job job =
+      host::submit(*pool->pool, code_of(code, chunk_name), std::move(values), 1, 1, std::move(observer));
   return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results, std::move(pledge)});
 }
 

@@ -21,7 +21,7 @@ void tell_of_interrupt(py::handle exception) {
   try {
     call(types().interrupted, py::make_tuple(exception));
   } catch (py::error_already_set& error) {
-    error.discard_as_unraisable("what a Ctrl-C is told with OSTHREAD_DEBUG=1");
+    discard(error, "what a Ctrl-C is told with OSTHREAD_DEBUG=1");
   }
 }
 

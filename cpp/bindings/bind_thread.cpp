@@ -152,7 +152,7 @@ void on_end(Self<Thread> thread, py::object callback) {
       try {
         call(function->get());
       } catch (py::error_already_set& error) {
-        error.discard_as_unraisable(py::reinterpret_borrow<py::object>(function->get()));
+        discard(error, function->get());
       }
     } catch (const InterpreterEnding&) {
       return;  // nobody is left to be told
@@ -172,7 +172,7 @@ void report_end(Self<Thread> thread, std::string where) {
       try {
         write_unraisable(exception_object(error, host::error_frames(*core), encoding), py::str(where));
       } catch (py::error_already_set& failure) {
-        failure.discard_as_unraisable(where.c_str());  // an error about the error: short of memory
+        discard(failure, where.c_str());  // an error about the error: short of memory
       }
     } catch (const InterpreterEnding&) {
       return;  // nobody is left to be told
@@ -200,7 +200,7 @@ void report_lost(ThreadCore& core, bool dropped) noexcept {
                          py::str(name + ", whose error nobody asked for"));
       }
     } catch (py::error_already_set& failure) {
-      failure.discard_as_unraisable("an error about the error of an OSThread");  // short of memory
+      discard(failure, "an error about the error of an OSThread");  // short of memory
     }
   } catch (const InterpreterEnding&) {
     return;  // nobody is left to be told

@@ -25,6 +25,13 @@ struct Dropped {
 // function makes when it is first called stays locked in a fork's child, if a thread was making it.
 Dropped* dropped_list = new Dropped;
 
+// Which may run a finalizer.
+[[gnu::noinline]] void drop(PyObject* object) {
+  StayOnThreadExit stay;
+  Py_DECREF(object);
+  stay.disarm();
+}
+
 int drop_all(void*) {
   std::vector<PyObject*> objects;
   {
@@ -33,7 +40,7 @@ int drop_all(void*) {
     dropped_list->announced = false;
     dropped_list->any.store(false, std::memory_order_relaxed);
   }
-  for (PyObject* object : objects) Py_DECREF(object);  // outside the lock: it may run anything
+  for (PyObject* object : objects) drop(object);  // outside the lock: it may run anything
   return 0;
 }
 
@@ -112,10 +119,22 @@ py::object call(py::handle function, const py::tuple& args, py::handle named_arg
   return py::reinterpret_steal<py::object>(result);
 }
 
+void discard(py::error_already_set& error, py::handle where) noexcept {
+  StayOnThreadExit stay;
+  error.discard_as_unraisable(py::reinterpret_borrow<py::object>(where));
+  stay.disarm();
+}
+
+void discard(py::error_already_set& error, const char* where) noexcept {
+  StayOnThreadExit stay;
+  error.discard_as_unraisable(where);
+  stay.disarm();
+}
+
 Reference::~Reference() {
   if (ending()) return;  // the interpreter takes its objects with it
   if (PyGILState_Check()) {
-    Py_DECREF(object_);
+    drop(object_);
     return;
   }
   Dropped& list = *dropped_list;

@@ -74,6 +74,10 @@ class GilRelease {
 // the frames that call it could not be dropped then.
 py::object call(py::handle function, const py::tuple& args = py::tuple(), py::handle named_args = {});
 
+// The same for what may run the program's sys.unraisablehook.
+void discard(py::error_already_set& error, py::handle where) noexcept;
+void discard(py::error_already_set& error, const char* where) noexcept;
+
 // A reference that may die on a thread without the GIL: it is then dropped later, by one that has it.
 class Reference {
  public:

@@ -30,11 +30,12 @@ py::object error_of(const PoolJob& job, std::size_t item, const Encoding& encodi
 
 class Observer final : public host::TaskObserver {
  public:
-  Observer(std::shared_ptr<Results> results, std::shared_ptr<Pledge> pledge)
-      : results_(std::move(results)), pledge_(std::move(pledge)) {}
+  explicit Observer(std::shared_ptr<Results> results) : results_(std::move(results)) {}
   ~Observer() override {
     if (pledge_) results_->forget(pledge_);
   }
+  void pledge(py::object future) { pledge_ = results_->pledge(std::move(future)); }
+  const std::shared_ptr<Pledge>& pledge() const noexcept { return pledge_; }
   void done(const Job& job) noexcept override {
     results_->put(pledge_, job);
     pledge_ = nullptr;
@@ -54,9 +55,11 @@ py::object result_of(PoolJob& job, std::size_t item, const Encoding& encoding) {
   return result;
 }
 
-std::unique_ptr<host::TaskObserver> observer_of(std::shared_ptr<Results> results,
-                                                std::shared_ptr<Pledge> pledge) {
-  return std::make_unique<Observer>(std::move(results), std::move(pledge));
+Promised promise(const std::shared_ptr<Results>& results, py::object future) {
+  auto observer = std::make_unique<Observer>(results);  // first: it forgets the pledge if nothing comes of it
+  observer->pledge(std::move(future));
+  std::shared_ptr<Pledge> pledge = observer->pledge();
+  return {std::move(observer), std::move(pledge)};
 }
 
 Results::Results(Encoding encoding)
@@ -152,7 +155,9 @@ bool Results::tell_met(const std::shared_ptr<Pledge>& pledge, const Outcome& out
     call(pledge->future->get().attr("_tell"), py::make_tuple(outcome.state, outcome.result, outcome.error));
   } catch (py::error_already_set& error) {
     told = false;
-    error.discard_as_unraisable("the result of a LuaPool's task");
+    discard(error, "the result of a LuaPool's task");
+  } catch (const std::exception&) {  // no memory for the call
+    told = false;
   }
   {
     const std::lock_guard lock(mutex_);
@@ -187,7 +192,7 @@ bool Results::tell_all() noexcept {
       else if (!tell_met(pledge, outcome))
         return false;
     } catch (py::error_already_set& error) {
-      error.discard_as_unraisable("the result of a LuaPool's task");
+      discard(error, "the result of a LuaPool's task");
       return false;
     } catch (const std::exception&) {
       return false;
@@ -214,7 +219,11 @@ void Results::call_back(Ringer ringer) noexcept {
     try {
       call(taken.front()->future->get().attr("_call_back"));
     } catch (py::error_already_set& error) {
-      error.discard_as_unraisable("a callback of a LuaPool's future");
+      discard(error, "a callback of a LuaPool's future");
+    } catch (const std::exception&) {  // no memory for the call, of which it can be told
+      PyErr_NoMemory();
+      py::error_already_set error;
+      discard(error, "a callback of a LuaPool's future");
     }
     taken.front()->future = nullptr;
     {
@@ -261,6 +270,12 @@ bool Results::answer(const std::weak_ptr<Results>& weak, Ringer ringer) {
   return false;
 }
 
+bool Results::is_ringer() noexcept {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(bells_.begin(), bells_.end(),
+                     [](const auto& bell) { return bell && bell->is_current(); });
+}
+
 bool Results::answers_here() noexcept {
   const std::lock_guard lock(mutex_);
   const std::shared_ptr<host::Bell>& bell = bells_[free_ringer()];
@@ -301,6 +316,7 @@ bool Results::is_over() noexcept {
 
 bool Results::calls_back() noexcept {
   if (is_inherited()) return false;
+  if (is_ringer()) return true;
   const std::lock_guard lock(mutex_);
   const std::thread::id me = std::this_thread::get_id();
   return caller_ == me ||
@@ -314,7 +330,11 @@ bool Results::finish(std::optional<Clock::time_point> deadline) {
     closing_ = true;
   }
   if (!quiet()) {
-    if (calls_back()) return false;
+    if (calls_back()) {
+      // In a finalizer, outside of callbacks, this thread has been taken from what others wait for.
+      if (answers_here()) tell_all();
+      return false;
+    }
     if (!ring()) call_back(kFirst);
     if (!wait_for([&] { return progress_.wait([&] { return quiet(); }, deadline); })) return false;
   }

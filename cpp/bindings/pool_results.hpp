@@ -67,7 +67,7 @@ class Results : public std::enable_shared_from_this<Results> {
   // the same.
   bool finish(std::optional<Clock::time_point> deadline = std::nullopt);
   bool quiet() noexcept;                  // nothing is to be done
-  bool calls_back() noexcept;             // on this thread: a callback, or what a future is told
+  bool calls_back() noexcept;             // on this thread, or tells: what it waits for would not come
   static void forget_parents() noexcept;  // in a fork's child
 
   const Encoding& encoding() const noexcept { return encoding_; }
@@ -96,7 +96,8 @@ class Results : public std::enable_shared_from_this<Results> {
   Outcome outcome_of(const Pledge& pledge);
   py::object exception_object_of_current() const;
   Ringer free_ringer() const noexcept { return calling_ == kFirst ? kSecond : kFirst; }
-  bool answers_here() noexcept;  // whether this is the thread that a ring is for
+  bool is_ringer() noexcept;     // whether this is one of the bells' threads
+  bool answers_here() noexcept;  // whether it is the one that a ring is for
   std::shared_ptr<Pledge> first_ended() noexcept;
   bool is_ended(const Pledge& pledge) noexcept;
   bool is_told(const Pledge& pledge) noexcept;
@@ -116,8 +117,11 @@ class Results : public std::enable_shared_from_this<Results> {
   host::Awaited progress_;  // of what mutex_ guards
 };
 
-// Puts what the task comes to into `results`.
-std::unique_ptr<host::TaskObserver> observer_of(std::shared_ptr<Results> results,
-                                                std::shared_ptr<Pledge> pledge);
+// What puts what a task comes to into `results`, and the pledge that it is for.
+struct Promised {
+  std::unique_ptr<host::TaskObserver> observer;
+  std::shared_ptr<Pledge> pledge;
+};
+Promised promise(const std::shared_ptr<Results>& results, py::object future);
 
 }  // namespace osthread::python

@@ -204,6 +204,7 @@ class Reader {
       if (count == some.size() && numbers.empty()) numbers.reserve(length);
       numbers.insert(numbers.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(count));
     }
+    if (numbers.size() < length / 2) numbers.shrink_to_fit();
     return !numbers.empty();
   }
 

@@ -61,9 +61,9 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
 
   // The next job, when there is one; null: the worker is to end. `idle`: it is the first that it asks for.
   std::shared_ptr<PoolJob> next(bool idle);
-  // A new state in which `setup` has run. Its errors.
   std::unique_ptr<StateCore> make_state();
-  void set_up(StateCore& state, const PoolJob& job);  // for the job; throws what the setup does
+  // Runs `setup` in it, for the job. Its errors.
+  void set_up(StateCore& state, const PoolJob& job);
   // `setup`, or making a state, has failed: nothing can run any more. The error of all that was submitted.
   std::exception_ptr break_down(const std::exception_ptr& cause) noexcept;
   bool is_broken() noexcept;

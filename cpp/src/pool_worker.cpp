@@ -64,11 +64,15 @@ void PoolWorker::run() {
 }
 
 void PoolWorker::work(const std::shared_ptr<PoolJob>& job) {
+  bool stopping = false;
   {
     const std::lock_guard lock(mutex_);
     job_ = job;
     ++turn_;
+    stopping = stopping_;
   }
+  if (stopping)
+    job->cancel();  // it was in no queue any more, and not here yet, when all that runs was stopped
   // Something is taken before a run begins: so the job is not done meanwhile, and lends only who works at it.
   while (taken_ != 0 || (taken_ = job->take(next_item_)) != 0) {
     if (const std::exception_ptr broken = prepare(*job)) {
@@ -271,6 +275,7 @@ void PoolWorker::stop() noexcept {
   std::shared_ptr<PoolJob> job;
   {
     const std::lock_guard lock(mutex_);
+    stopping_ = true;
     job = job_;
   }
   if (job) job->cancel();

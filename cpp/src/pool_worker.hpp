@@ -75,6 +75,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   // Of mutex_, written by the thread alone.
   std::shared_ptr<PoolJob> job_;
   std::uint64_t turn_ = 0;  // changes with it
+  bool stopping_ = false;   // of mutex_: whatever comes is to be ended
   std::unique_ptr<StateCore> state_;
 
   // Of the thread.

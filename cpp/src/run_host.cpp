@@ -53,7 +53,11 @@ void Run::suspect_host_signal() noexcept {
 }
 
 void Run::suspect() noexcept {
-  if (!host_signal_.exchange(true, std::memory_order_relaxed)) host_signal_at_ = kOnlySuspected;
+  if (!host_signal_.load(std::memory_order_relaxed)) {
+    host_signal_at_ =
+        kOnlySuspected;  // before: a handler in between must not find the time of an earlier one
+    host_signal_.store(true, std::memory_order_relaxed);
+  }
   stop_.waiter().wake_all();
 }
 

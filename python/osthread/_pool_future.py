@@ -47,7 +47,7 @@ class PoolFuture(concurrent.futures.Future[Any]):
         if self.done():
             return self.cancelled()
         self._asked = True
-        return self._task._cancel()
+        return self._task._cancel() or self.cancelled()  # another thread's may have overtaken it
 
     def cancelled(self) -> bool:
         return (
