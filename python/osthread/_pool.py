@@ -298,10 +298,14 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.shutdown()
-        else:
+        if kind is not None:
             self.terminate()
+            return
+        try:
+            self.shutdown()
+        except KeyboardInterrupt:
+            self._terminate_within(0.0)
+            raise
 
     def statistics(self) -> PoolStatistics:
         """What its workers and tasks do now, and have done."""

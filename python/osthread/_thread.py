@@ -9,8 +9,10 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal
 
@@ -503,9 +505,12 @@ class OSThread(_core.Thread):
                 await ended.wait()
             except asyncio.CancelledError:
                 self.interrupt()
-                await loop.run_in_executor(None, self.terminate)
+                await _off_loop(self.terminate)
                 raise
-        await loop.run_in_executor(None, self.__exit__, kind, error, trace)
+        if self._ended():
+            self.__exit__(kind, error, trace)
+        else:
+            await _off_loop(partial(self.__exit__, kind, error, trace))
 
     def _policy(self) -> str:
         return str(self._options.get("on_exit", "join"))
@@ -655,6 +660,15 @@ def run(code: Any, /, *args: Any, **options: Unpack[ThreadOptions]) -> Any:
             thread._asked = thread._fetched = True
             thread._terminate(0.0)
         raise
+
+
+async def _off_loop(function: Callable[[], object]) -> None:
+    """Calls it on a thread of its own: the loop's executor may be full of what waits for it."""
+    executor = ThreadPoolExecutor(1)
+    try:
+        await asyncio.get_running_loop().run_in_executor(executor, function)
+    finally:
+        executor.shutdown(wait=False)
 
 
 def enumerate() -> list[OSThread]:

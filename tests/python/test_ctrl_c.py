@@ -293,6 +293,18 @@ except KeyboardInterrupt:
     assert press(start_script, body) == ["stopped"]
 
 
+@codes
+def test_ctrl_c_at_the_end_of_a_pools_block_ends_its_tasks_too(code, start_script) -> None:
+    body = f"""
+try:
+    with osthread.LuaPool(1, grace=0.05, globals={{"started": started}}) as pool:
+        future = pool.submit({code})
+except KeyboardInterrupt:
+    say(type(future.exception(0)).__name__)
+"""
+    assert press(start_script, body) == ["Stopped"]
+
+
 def test_ctrl_c_within_a_block_ends_the_chunk_too(start_script) -> None:
     body = """
 try:

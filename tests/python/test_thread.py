@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import copy
 import gc
 import itertools
@@ -696,6 +697,24 @@ def test_a_thread_that_is_stopped_otherwise_cancels_no_future(started) -> None:
 
 
 # --- asyncio ------------------------------------------------------------------------------------------
+
+
+def test_async_with_needs_no_thread_of_the_loops_executor() -> None:
+    async def main(ending: str) -> None:
+        loop = asyncio.get_running_loop()
+        executor = concurrent.futures.ThreadPoolExecutor(1)
+        loop.set_default_executor(executor)
+        let_go = threading.Event()
+        full = loop.run_in_executor(None, let_go.wait, PATIENCE)
+        with contextlib.suppress(ZeroDivisionError):
+            async with OSThread("while (...) do end", ending == "raise"):
+                if ending == "raise":
+                    raise ZeroDivisionError
+        let_go.set()
+        assert await full
+
+    for ending in ("return", "raise"):
+        asyncio.run(main(ending))
 
 
 def test_await_gives_the_result_without_blocking_the_loop(gate) -> None:
