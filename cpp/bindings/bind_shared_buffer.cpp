@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <memory>
 
 #include "bindings.hpp"
@@ -73,7 +74,9 @@ const char* format_of(const SharedBuffer& buffer) noexcept {
 DType dtype_of_view(const Py_buffer& view) {
   std::string_view format = view.format ? view.format : "B";
   if (const auto kind = NumericBuffer::kind_of(view)) return dtype_of_kind(*kind);
-  if (format.starts_with('@') || format.starts_with('=')) format.remove_prefix(1);
+  constexpr char kOrder = std::endian::native == std::endian::little ? '<' : '>';
+  if (format.starts_with('@') || format.starts_with('=') || format.starts_with(kOrder))
+    format.remove_prefix(1);
   if (format == "c") return DType::uint8;
   if (format == "e") return DType::float16;
   if (format == "Zf") return DType::complex64;
@@ -122,18 +125,19 @@ std::size_t index_of(const SharedBuffer& buffer, py::ssize_t index) {
 
 Value number_of(const py::object& object, const char* name) { return to_value(object, name, Encoding()); }
 
+// In these the buffer is a handle of its own: it may be released while a number is asked what it is.
 py::object add(Self<PyBuffer> self, py::ssize_t index, const py::object& x) {
-  SharedBuffer& buffer = self->object.get();
+  SharedBuffer buffer = self->object.get();
   return to_python(buffer.add(index_of(buffer, index), number_of(x, "x")), Encoding());
 }
 
 bool compare_and_set(Self<PyBuffer> self, py::ssize_t index, const py::object& old, const py::object& then) {
-  SharedBuffer& buffer = self->object.get();
+  SharedBuffer buffer = self->object.get();
   return buffer.compare_and_set(index_of(buffer, index), number_of(old, "old"), number_of(then, "new"));
 }
 
 bool wait(Self<PyBuffer> self, py::ssize_t index, const py::object& old, const py::object& timeout) {
-  const SharedBuffer buffer = self->object.get();  // a handle of its own: it may be released meanwhile
+  const SharedBuffer buffer = self->object.get();
   const std::size_t at = index_of(buffer, index);
   const Value expected = number_of(old, "old");
   const auto deadline = deadline_of(timeout);

@@ -2,14 +2,14 @@
 -- class of its own, made when the first such buffer comes.
 local osthread, core = ...
 local ffi = core.ffi
-local type, error, tonumber, tostring, setmetatable, istype = type, error, tonumber, tostring, setmetatable, ffi.istype
+local type, error, tonumber, tostring, istype = type, error, tonumber, tostring, ffi.istype
 local add_any, compare_and_set, notify, wait, shape, describe =
   core.add, core.compare_and_set, core.notify, core.wait, core.shape, core.describe
 local vm = ffi.cast("void *", core.vm)
 
 -- The fields of a BufferBox in lua_shared_buffer.cpp. The address is a number here: a pointer could be written through.
 local BOX = "struct { void *const __handle; const intptr_t __address; const int32_t __near; const double __size; }"
-local int = ffi.typeof "int32_t"
+local int, int64, uint64 = ffi.typeof "int32_t", ffi.typeof "int64_t", ffi.typeof "uint64_t"
 local half_to_double = ffi.cast("double (*)(uint16_t)", core.half_to_double)
 local double_to_half = ffi.cast("uint16_t (*)(double)", core.double_to_half)
 
@@ -25,9 +25,10 @@ local KINDS = {
   uint16 = { "uint16_t" },
   uint32 = { "uint32_t" },
   uint64 = { "uint64_t", read = "if v <= 0x20000000000000ULL then return tonumber(v) end return v" },
-  float16 = { "uint16_t", read = "return half_to_double(v)", write = "double_to_half(value)" },
-  float32 = { "float" },
-  float64 = { "double" },
+  float16 = { "uint16_t", read = "return half_to_double(v)", write = "double_to_half(tonumber(value))" },
+  -- tonumber, as compiled code stores a 64-bit integer as a float wrongly (lj_opt_fold.c of LuaJIT 2.1).
+  float32 = { "float", write = "tonumber(value)" },
+  float64 = { "double", write = "tonumber(value)" },
   complex64 = { "complex float" },
   complex128 = { "complex double" },
 }
@@ -38,10 +39,15 @@ local function refuse_index(self, key)
   error("index " .. tostring(key) .. " is out of range: this buffer has " .. self.__size .. " elements, counted from 0", 4)
 end
 
+-- Whether a value may be an element; the FFI's own errors would name a line of this file.
+local function refuse_value(value)
+  error("a " .. type(value) .. " can't be an element of this SharedBuffer", 3)
+end
+
 -- One source for each class, as a function of several classes would not be compiled for any of them.
 local function source_of(kind)
   return [[
-local type, tonumber, cast, pointer, int, far, field, refuse_write, half_to_double, double_to_half, kept = ...
+local type, tonumber, cast, pointer, int, far, field, write_field, half_to_double, double_to_half, refuse_value = ...
 return function(self, key)
   if type(key) == "number" then
     local i = tonumber(cast(int, key))
@@ -58,12 +64,13 @@ return function(self, key)
   return field(self, key)
 end, function(self, key, value)
   if type(key) == "number" then
+    if value == nil or type(value) == "string" or type(value) == "function" then refuse_value(value) end
     local i = tonumber(cast(int, key))
     if not (i == key and i >= 0 and i < self.__near) then i = far(self, key) end
     cast(pointer, self.__address)[i] = ]] .. (kind.write or "value") .. [[
 
   else
-    refuse_write(self, key)
+    return write_field(self, key, value)
   end
 end]]
 end
@@ -74,14 +81,29 @@ local function far(self, key)
   refuse_index(self, key)
 end
 
-local function refuse_field(self, key)
-  error("a SharedBuffer has elements, from index 0 on, and no field '" .. tostring(key) .. "' to write to", 3)
+-- The number that a key is which is not one, if it is a 64-bit integer. Called in a function that a metamethod ends with.
+local function index_of(key)
+  if istype(int64, key) or istype(uint64, key) then return tonumber(key) end
+  local what = type(key) == "string" and "'" .. key .. "'" or tostring(key)
+  error("a SharedBuffer has elements, from index 0 on, and no field " .. what, 3)
+end
+
+local lingering = false -- something is to be looked at after the next collection
+
+-- As often as it takes: what is collected then is not looked at any more.
+local function look_again()
+  lingering = true
+  ffi.gc(ffi.new "char[1]", function()
+    lingering = false
+    if core.look_for_references() then look_again() end
+  end)
 end
 
 local function refuse_readonly() error("this SharedBuffer is read-only", 2) end
 
-local function make_class(dtype, declaration, readonly)
-  local kind = KINDS[dtype] or { declaration, read = core.pointers and "kept[v] = self return v" or "return nil" }
+local function make_class(dtype, declaration, readonly, itemsize)
+  local kind = KINDS[dtype] or { declaration }
+  local is_structure = KINDS[dtype] == nil
   local Box = ffi.typeof(BOX)
   local pointer = ffi.typeof((readonly and "const $ *" or "$ *"), ffi.typeof(kind[1]))
   local fill = ffi.cast(ffi.typeof("void (*)($ *)", Box), core.fill)
@@ -90,7 +112,10 @@ local function make_class(dtype, declaration, readonly)
   local release = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.release)
   local drop = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.drop)
   local sum = ffi.new "double[1]"
-  local is_structure = KINDS[dtype] == nil
+  local drop_structures = ffi.cast(ffi.typeof("bool (*)(void *, $ *)", Box), core.drop_structures)
+  if is_structure and ffi.sizeof(ffi.typeof(declaration)) ~= itemsize then
+    error("a SharedBuffer's elements have " .. itemsize .. " bytes, but its declaration " .. ffi.sizeof(ffi.typeof(declaration)), 0)
+  end
 
   local methods = { compare_and_set = compare_and_set, notify = notify, wait = wait }
 
@@ -103,29 +128,35 @@ local function make_class(dtype, declaration, readonly)
   -- Gives the memory up, here: others that have it keep it. Using it is an error from here on.
   function methods:release()
     if not istype(Box, self) then error("release: methods are called with a colon: b:release()", 2) end
-    release(vm, self)
+    if not is_structure then
+      release(vm, self)
+    elseif core.release_structures(self) and not lingering then
+      look_again()
+    end
   end
 
+  local read, write
+  local function write_field(self, key, value) return write(self, index_of(key), value) end
   local function field(self, key)
     local method = methods[key]
     if method then return method end
     if key == "dtype" then return is_structure and declaration or dtype end
     if key == "readonly" then return readonly end
     if key == "shape" then return shape(self) end
-    if key == "data" and core.pointers then
+    if key == "data" then
+      if not core.pointers then return nil end
       if self.__handle == nil then error("this SharedBuffer has been released", 3) end
       return ffi.cast(pointer, self.__address)
     end
+    return read(self, index_of(key))
   end
 
-  -- Structures are references into the memory, which they keep.
-  local kept = setmetatable({}, { __mode = "k" })
-  local read, write = core.compile(source_of(kind))(
-    type, tonumber, ffi.cast, pointer, int, far, field, refuse_field, half_to_double, double_to_half, kept
+  read, write = core.compile(source_of(kind))(
+    type, tonumber, ffi.cast, pointer, int, far, field, write_field, half_to_double, double_to_half, refuse_value
   )
   if is_structure and not core.pointers then
-    local function refuse() error("the elements of a structured buffer need the library ffi, which this code does not have", 2) end
-    read, write = function(self, key) return type(key) == "number" and refuse() or field(self, key) end, refuse
+    local function refuse() error("the elements of a structured buffer need the library ffi, which this code does not have", 3) end
+    read, write = function(self, key) return type(key) == "number" and refuse() or field(self, key) end, function() refuse() end
   end
   ffi.metatype(Box, {
     __index = read,
@@ -133,7 +164,10 @@ local function make_class(dtype, declaration, readonly)
     __len = function(self) return self.__size end,
     __eq = function(a, b) return istype(Box, a) and istype(Box, b) and is_same(a, b) end,
     __tostring = function(self) return describe(self) end,
-    __gc = function(self) drop(vm, self) end,
+    -- Structures are references into the memory, which stays as long as there are any.
+    __gc = is_structure and function(self)
+      if drop_structures(vm, self) and not lingering then look_again() end
+    end or function(self) drop(vm, self) end,
   })
   return function(handle)
     local box = Box(handle)
@@ -144,11 +178,11 @@ end
 
 local classes = {}
 core.classes.SharedBuffer = function(handle)
-  local dtype, declaration, readonly = core.describe_handle(handle)
+  local dtype, declaration, readonly, itemsize = core.describe_handle(handle)
   local name = dtype .. (readonly and " const " or " ") .. declaration
   local class = classes[name]
   if not class then
-    class = make_class(dtype, declaration, readonly)
+    class = make_class(dtype, declaration, readonly, itemsize)
     classes[name] = class
   end
   return class(handle)

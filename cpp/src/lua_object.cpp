@@ -16,32 +16,40 @@ namespace osthread {
 // collected without its __gc (debug.setmetatable).
 struct Handle {
   Object* object;
+  void** list;  // Vm::handles or Vm::lingering
   Handle* previous;
   Handle* next;
 };
 
 namespace {
 
-void link(Vm& vm, Handle* handle) noexcept {
-  auto* first = static_cast<Handle*>(vm.handles);
+void link(void*& list, Handle* handle) noexcept {
+  auto* first = static_cast<Handle*>(list);
+  handle->list = &list;
+  handle->previous = nullptr;
   handle->next = first;
   if (first) first->previous = handle;
-  vm.handles = handle;
+  list = handle;
 }
 
-void drop(Vm& vm, Handle* handle) noexcept {
+void unlink(Handle* handle) noexcept {
   if (handle->previous)
     handle->previous->next = handle->next;
   else
-    vm.handles = handle->next;
+    *handle->list = handle->next;
   if (handle->next) handle->next->previous = handle->previous;
+}
+
+void drop(Handle* handle) noexcept {
+  unlink(handle);
   Object* object = handle->object;
   delete handle;
   object->release();  // last: it may run anything
 }
 
 void drop_all(Vm& vm) noexcept {
-  while (vm.handles) drop(vm, static_cast<Handle*>(vm.handles));
+  while (vm.handles) drop(static_cast<Handle*>(vm.handles));
+  while (vm.lingering) drop(static_cast<Handle*>(vm.lingering));
 }
 
 Object* boxed(lua_State* L, int index) noexcept {
@@ -53,7 +61,7 @@ int release_object(lua_State* L) {
   auto** box = static_cast<Handle**>(lua_touserdata(L, 1));
   if (Handle* handle = *box) {
     *box = nullptr;
-    drop(Vm::of(L), handle);
+    drop(handle);
   }
   return 0;
 }
@@ -98,10 +106,10 @@ int same_object(lua_State* L) {
 
 // Takes a count of its own. May raise.
 Handle* make_handle(lua_State* L, Object* object) {
-  auto* handle = new (std::nothrow) Handle{object, nullptr, nullptr};
+  auto* handle = new (std::nothrow) Handle{object, nullptr, nullptr, nullptr};
   if (!handle) luaL_error(L, "not enough memory");
   object->retain();
-  link(Vm::of(L), handle);
+  link(Vm::of(L).handles, handle);
   return handle;
 }
 
@@ -209,9 +217,9 @@ void push_object(lua_State* L, Object* object) {
 }
 
 void adopt_object(lua_State* L, Object* object) {
-  auto* handle = object ? new (std::nothrow) Handle{object, nullptr, nullptr} : nullptr;
+  auto* handle = object ? new (std::nothrow) Handle{object, nullptr, nullptr, nullptr} : nullptr;
   if (handle) {
-    link(Vm::of(L), handle);
+    link(Vm::of(L).handles, handle);
     return;
   }
   if (object) object->release();
@@ -222,7 +230,34 @@ Object* object_in(const Box& box) noexcept { return box.handle ? box.handle->obj
 
 void empty_box(Vm& vm, Box& box) noexcept {
   if (vm.ending()) return;  // finalizers that run after this one's may use it; the state gives all back
-  if (Handle* const handle = std::exchange(box.handle, nullptr)) drop(vm, handle);
+  if (Handle* const handle = std::exchange(box.handle, nullptr)) drop(handle);
+}
+
+bool let_linger(Vm& vm, Box& box) noexcept {
+  if (vm.ending() || !box.handle) return false;
+  Handle* const handle = std::exchange(box.handle, nullptr);
+  unlink(handle);
+  link(vm.lingering, handle);
+  return true;
+}
+
+bool drop_lingering(Vm& vm, bool (*is_needed)(const Vm& vm, const Object& object)) noexcept {
+  Handle* unneeded = nullptr;  // dropped after the loop, as that may run anything
+  for (auto* handle = static_cast<Handle*>(vm.lingering); handle;) {
+    Handle* const next = handle->next;
+    if (!is_needed(vm, *handle->object)) {
+      unlink(handle);
+      handle->next = std::exchange(unneeded, handle);
+    }
+    handle = next;
+  }
+  while (unneeded) {
+    Handle* const handle = std::exchange(unneeded, unneeded->next);
+    void* list = nullptr;
+    link(list, handle);
+    drop(handle);
+  }
+  return vm.lingering != nullptr;
 }
 
 Object* object_at(lua_State* L, int index) noexcept {
@@ -242,8 +277,9 @@ Object* object_at(lua_State* L, int index) noexcept {
 
 std::vector<Object*> boxed_objects(const Vm& vm) {
   std::vector<Object*> objects;
-  for (const auto* handle = static_cast<const Handle*>(vm.handles); handle; handle = handle->next)
-    objects.push_back(handle->object);
+  for (const void* const list : {vm.handles, vm.lingering})
+    for (const auto* handle = static_cast<const Handle*>(list); handle; handle = handle->next)
+      objects.push_back(handle->object);
   return objects;
 }
 

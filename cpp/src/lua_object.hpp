@@ -26,6 +26,11 @@ struct Box {
 Object* object_in(const Box& box) noexcept;
 // Gives the handle back, as a finalizer does.
 void empty_box(Vm& vm, Box& box) noexcept;
+// The same, but the object stays until drop_lingering() finds it not needed: for one whose memory more than
+// its box leads to. Whether it does.
+bool let_linger(Vm& vm, Box& box) noexcept;
+// Whether any are left.
+bool drop_lingering(Vm& vm, bool (*is_needed)(const Vm& vm, const Object& object)) noexcept;
 // Takes over one count of `object` (null: there was no memory for it), which the state keeps as long as it
 // lives. May raise.
 void adopt_object(lua_State* L, Object* object);

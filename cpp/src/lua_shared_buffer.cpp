@@ -9,6 +9,7 @@
 #include "lua_object.hpp"
 #include "lua_value.hpp"
 #include "lua_wait.hpp"
+#include "references.h"
 #include "shared_buffer_core.hpp"
 
 namespace osthread {
@@ -48,11 +49,38 @@ bool is_same(const Box* one, const Box* other) noexcept { return object_in(*one)
 // For a finalizer, or for good: there is nothing to reach any more.
 void drop(Vm* vm, BufferBox* box) noexcept { empty_box(*vm, *box); }
 
+void reach_nothing(BufferBox& box) noexcept {
+  box.address = 0;
+  box.near = 0;
+  box.size = 0;
+}
+
 void release(Vm* vm, BufferBox* box) noexcept {
-  box->address = 0;
-  box->near = 0;
-  box->size = 0;
+  reach_nothing(*box);
   empty_box(*vm, *box);
+}
+
+// The same for structures: their elements, and what is in these, are references into the memory, of which
+// only the state's other objects tell.
+bool drop_structures(Vm* vm, BufferBox* box) noexcept { return let_linger(*vm, *box); }
+
+bool is_referred_to(const Vm& vm, const Object& object) noexcept {
+  const auto& core = static_cast<const SharedBufferCore&>(object);
+  return osthread_refers_into(vm.state(), core.data(), core.keeps()) != 0;
+}
+
+// Whether it has to be looked again, when something has been collected.
+int look_for_references(lua_State* L) {
+  lua_pushboolean(L, drop_lingering(Vm::of(L), is_referred_to));
+  return 1;
+}
+
+// A C function, since the FFI's are called by compiled code, too, which may hold a reference in a register.
+int release_structures(lua_State* L) {
+  auto& box = *static_cast<BufferBox*>(const_cast<void*>(lua_topointer(L, 1)));
+  reach_nothing(box);
+  let_linger(Vm::of(L), box);
+  return look_for_references(L);
 }
 
 // --- C functions ---
@@ -129,13 +157,14 @@ int wait(lua_State* L) {
   return 2;
 }
 
-// What a class is made for: the dtype's name, the C declaration of a structure, whether it is read-only. Of
-// the object that a handle not boxed yet is for.
+// What a class is made for: the dtype's name, the C declaration of a structure, whether it is read-only, the
+// bytes of an element. Of the object that a handle not boxed yet is for.
 int describe_handle(lua_State* L) {
   return guarded(L, [](lua_State* state) -> Values {
     const Box box{static_cast<Handle*>(lua_touserdata(state, 1))};
     const auto& core = static_cast<const SharedBufferCore&>(*object_in(box));
-    return {name_of(core.layout().dtype), core.layout().structure.declaration, core.readonly()};
+    return {name_of(core.layout().dtype), core.layout().structure.declaration, core.readonly(),
+            core.layout().itemsize()};
   });
 }
 
@@ -197,17 +226,23 @@ void push_shared_buffer_core(lua_State* L) {
       {"double_to_half", reinterpret_cast<const void*>(double_to_half)},
       {"is_same", reinterpret_cast<const void*>(is_same)},
       {"release", reinterpret_cast<const void*>(release)},
-      {"drop", reinterpret_cast<const void*>(drop)}};
+      {"drop", reinterpret_cast<const void*>(drop)},
+      {"drop_structures", reinterpret_cast<const void*>(drop_structures)}};
   for (const auto& [name, pointer] : quick) {
     lua_pushlightuserdata(L, const_cast<void*>(pointer));
     lua_setfield(L, -2, name);
   }
-  const std::pair<const char*, lua_CFunction> slow[] = {
-      {"add", function<add>},       {"compare_and_set", function<compare_and_set>},
-      {"notify", function<notify>}, {"wait", wait},
-      {"shape", function<shape>},   {"describe", function<describe>},
-      {"make", function<make>},     {"describe_handle", describe_handle},
-      {"compile", compile}};
+  const std::pair<const char*, lua_CFunction> slow[] = {{"add", function<add>},
+                                                        {"compare_and_set", function<compare_and_set>},
+                                                        {"notify", function<notify>},
+                                                        {"wait", wait},
+                                                        {"shape", function<shape>},
+                                                        {"describe", function<describe>},
+                                                        {"make", function<make>},
+                                                        {"describe_handle", describe_handle},
+                                                        {"compile", compile},
+                                                        {"release_structures", release_structures},
+                                                        {"look_for_references", look_for_references}};
   for (const auto& [name, c_function] : slow) {
     lua_pushcfunction(L, c_function);
     lua_setfield(L, -2, name);

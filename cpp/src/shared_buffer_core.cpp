@@ -100,6 +100,7 @@ SharedBufferCore::SharedBufferCore(BufferLayout layout, void* data, std::shared_
       owner_(std::move(owner)),
       data_(data),
       readonly_(readonly) {
+  if (size_ != 0 && !data) throw std::invalid_argument("data: there is no memory at a null pointer");
   if (size_ != 0 && reinterpret_cast<std::uintptr_t>(data) % alignment_of(layout_.dtype) != 0)
     throw std::invalid_argument(std::string("this memory is not aligned to its elements of dtype ") +
                                 name_of(layout_.dtype));

@@ -93,25 +93,31 @@ def name_of(dtype: Any) -> str:
     return str(made.name)
 
 
-def declaration_of(dtype: Any) -> str:
-    """The C declaration of a structured dtype, with its padding as fields of its own."""
-    return _declare(dtype, "dtype")
+def declaration_of(dtype: Any, readonly: bool) -> str:
+    """The C declaration of a structured dtype, with its padding as fields of its own.
+
+    ``readonly``: each field says so, as the FFI forgets of a structure that it is, in what lies in its fields.
+    """
+    return _declare(dtype, "dtype", "const " if readonly else "")
 
 
-def _declare(dtype: Any, place: str) -> str:
+def _declare(dtype: Any, place: str, const: str) -> str:
     parts: list[str] = []
     end = 0
-    for name, (field, offset, *_) in sorted(dtype.fields.items(), key=lambda item: item[1][1]):
+    for name in sorted(dtype.names, key=lambda name: dtype.fields[name][1]):
+        field, offset = dtype.fields[name][:2]
         where = f"{place}[{name!r}]"
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in _KEYWORDS or name.startswith("__"):
             raise TypeError(f"{where}: this can't be the name of a field in C; rename it")
         if offset < end:
             raise TypeError(f"{where}: fields that overlap can't be shared with Lua")
+        if field.itemsize == 0:
+            raise TypeError(f"{where}: a field of no size has no form in C")
         parts += _padding(offset - end, len(parts))
         base, shape = field.subdtype or (field, ())
-        if base.kind == "S" and base.itemsize > 0:
+        if base.kind == "S":
             shape += (base.itemsize,)
-        parts.append(f"{_c_type(base, where)} {name}{''.join(f'[{n}]' for n in shape)};")
+        parts.append(f"{const}{_c_type(base, where, const)} {name}{''.join(f'[{n}]' for n in shape)};")
         end = offset + field.itemsize
     parts += _padding(dtype.itemsize - end, len(parts))
     return f"struct __attribute__((packed)) {{ {' '.join(parts)} }}"
@@ -121,9 +127,9 @@ def _padding(size: int, number: int) -> list[str]:
     return [f"uint8_t __padding{number}[{size}];"] if size else []
 
 
-def _c_type(dtype: Any, place: str) -> str:
+def _c_type(dtype: Any, place: str, const: str) -> str:
     if dtype.fields is not None:
-        return _declare(dtype, place)
+        return _declare(dtype, place, const)
     if not dtype.isnative:
         raise TypeError(
             f"{place}: dtype {dtype} is not in this machine's byte order; pass a.astype() of one that is"

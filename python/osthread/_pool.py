@@ -196,7 +196,9 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         The arrays are what :class:`SharedBuffer` takes, all with the same length of their first axis. The kernel gets
         each whole, as a typed FFI pointer to its first element: ``a[i]``, counted from 0 over all dimensions; ``start``
         and ``stop`` count rows, ``stop`` excluded. **A wild index crashes the process**, so this is for code that you
-        trust; in states without the library ``ffi`` (``libraries="safe"``) kernels get checked SharedBuffers.
+        trust; in states without the library ``ffi`` (``libraries="safe"``) kernels get checked SharedBuffers. So they
+        do of arrays of int64, uint64 and float16, whose elements are then Lua's numbers, as elsewhere: behind a pointer
+        they would be FFI integers or bits (``a.data``).
 
         Waits, and returns ``out`` if it is given, else the list of what the calls returned, in order. ``chunksize``:
         rows for each call; 16 calls for each worker. An error of a call is raised; the others are stopped.
@@ -226,12 +228,14 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
             raise TypeError(f"args must be a tuple, not {type(args).__name__}")
         source, name = code_parts(f, None)
         chunk = 0 if chunksize is None else _positive(chunksize, "chunksize")
-        with ExitStack() as lent:
-            buffers = tuple(_buffer(array, lent) for array in arrays)
-            target = None if out is None else _buffer(out, lent)
+        given = [*arrays]
+        with ExitStack() as lending:
+            buffers = tuple(_buffer(array, lending) for array in given)
+            target = None if out is None else _buffer(out, lending)
+            lent = [not isinstance(array, SharedBuffer) for array in (*given, out)]
             if target is not None and target.readonly:
                 raise ValueError("map_array: out is read-only")
-            task = self._map_array(source, name, buffers, target, args, chunk, rows)
+            task = self._map_array(source, name, buffers, target, lent, args, chunk, rows)
             try:
                 yield task
             except BaseException:
@@ -352,8 +356,8 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - time.monotonic(), 0.0)
 
 
-def _buffer(array: Any, lent: ExitStack) -> SharedBuffer:
-    return array if isinstance(array, SharedBuffer) else lent.enter_context(SharedBuffer(array))
+def _buffer(array: Any, lending: ExitStack) -> SharedBuffer:
+    return array if isinstance(array, SharedBuffer) else lending.enter_context(SharedBuffer(array))
 
 
 def _positive(number: Any, name: str, most: int = sys.maxsize) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,8 @@ def _lengths(shape: int | Sequence[int]) -> list[int]:
     for length in lengths:
         if length < 0:
             raise ValueError(f"shape: a length is 0 or more, not {length}")
+        if length > sys.maxsize:
+            raise ValueError("shape: no memory can hold so many elements")
     return lengths
 
 
@@ -188,7 +191,7 @@ def _checked(array: Any) -> str | None:
     if isinstance(array, (str, type)):
         raise TypeError(f"a SharedBuffer of its own memory needs a shape: SharedBuffer({array!r}, 1000)")
     try:
-        memoryview(array)
+        view = memoryview(array)
     except TypeError:
         raise TypeError(
             f"a SharedBuffer is made of an array or bytes-like object, not {type(array).__name__}"
@@ -196,7 +199,11 @@ def _checked(array: Any) -> str | None:
     except (ValueError, BufferError) as error:
         raise TypeError(f"{error}; pass a.view() as a dtype that has a form in C") from None
     dtype = getattr(array, "dtype", None)
-    return declaration_of(dtype) if getattr(dtype, "fields", None) else None
+    if not getattr(dtype, "fields", None):
+        return None
+    if dtype.itemsize != view.itemsize:
+        raise TypeError(f"the dtype has {dtype.itemsize} bytes, the elements of the buffer {view.itemsize}")
+    return declaration_of(dtype, view.readonly)
 
 
 class_of_shared("SharedBuffer", SharedBuffer)

@@ -90,6 +90,41 @@ TEST_CASE("structures are described as the FFI declares them") {
   CHECK(points[2].n == 30);
 }
 
+TEST_CASE("a declaration of another size than the elements is refused") {
+  std::array<double, 6> memory{};
+  const SharedBuffer wrong(memory.data(), {"struct { double x, y; }", 12, ""}, {4}, nullptr);
+  LuaState lua;
+  CHECK_THROWS_WITH_AS(lua.execute("return (...)[3].y", {wrong}), doctest::Contains("12 bytes"),
+                       osthread::LuaError);
+  CHECK_THROWS_AS(SharedBuffer(nullptr, DType::float64, {1}, nullptr), std::invalid_argument);
+  CHECK(SharedBuffer(nullptr, DType::float64, {0}, nullptr).size() == 0);
+}
+
+TEST_CASE("what refers to a structure keeps its memory, until the state's end") {
+  struct Element {
+    double x;
+    double rows[2][2];
+  };
+  auto elements = std::make_shared<std::vector<Element>>(4, Element{1, {{2, 3}, {4, 5}}});
+  const std::weak_ptr<std::vector<Element>> alive = elements;
+  const auto lend = [&] {
+    return SharedBuffer(elements->data(), {"struct { double x, rows[2][2]; }", sizeof(Element), ""}, {4},
+                        elements);
+  };
+  {
+    LuaState lua;
+    lua.execute("local b = ... row = b[3].rows[1] b:release()", {lend()});
+    lua.execute("element = (...)[1]", {lend()});
+    elements.reset();
+    lua.execute("for _ = 1, 3 do collectgarbage() end");
+    CHECK(lua.execute("return row[1] + element.x").front().number() == 6);
+    CHECK_FALSE(alive.expired());
+    lua.execute("row = nil for _ = 1, 3 do collectgarbage() end");
+    CHECK_FALSE(alive.expired());
+  }
+  CHECK(alive.expired());
+}
+
 TEST_CASE("threads add to one element of a buffer, and wait for it") {
   SharedBuffer counter(DType::int64, {2});
   std::vector<OSThread> workers;

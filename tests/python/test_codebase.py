@@ -27,7 +27,7 @@ FLOORS = {
     "stdio_bundled stop chained_handler run_slot run_leaving run_host "
     "blocking",
     2: "value lua_value lua_call lua_reader lua_writer lua_cdata lua_object library_names builtins finalizer_errors "
-    "profiler ffi_library ffi luv leaks table_numbers footprint",
+    "profiler ffi_library ffi luv leaks table_numbers references footprint",
     3: "ring channel_core channel select sync_core sync holdings "
     "shared_handle shared_handle_parts shared_table shared_table_core dtype half_float shared_buffer "
     "shared_buffer_core",

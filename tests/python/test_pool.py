@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import gc
 import itertools
 import queue
@@ -12,6 +13,8 @@ import random
 import signal
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -461,6 +464,72 @@ def test_wrong_options_are_told_at_once() -> None:
         LuaPool(memory_limit=1)
 
 
+def alive(gone: list[weakref.ref[Any]]) -> int:
+    gc.collect()
+    return sum(each() is not None for each in gone)
+
+
+@pytest.mark.parametrize("many", ["submit", "map"])
+def test_what_tasks_leave_behind_is_collected_before_it_is_too_much(many: str) -> None:
+    arrays: list[weakref.ref[Any]] = []
+
+    def lent() -> SharedBuffer:
+        a = np.empty(1 << 20)
+        arrays.append(weakref.ref(a))
+        return SharedBuffer(a)
+
+    with LuaPool(1) as pool:
+        if many == "map":
+            lengths = list(pool.map("function(b) return #b end", (lent() for _ in range(40))))
+            assert lengths == [1 << 20] * 40
+        else:
+            for _ in range(40):
+                assert pool.submit("function(b) return #b end", lent()).result() == 1 << 20
+        assert alive(arrays) < 8
+        functions: list[weakref.ref[Any]] = []
+        for _ in range(400):
+            f = functools.partial(int)
+            functions.append(weakref.ref(f))
+            assert pool.submit("(...)()", f).result() is None
+        del f
+        assert alive(functions) < 100
+
+
+def test_a_worker_that_rests_keeps_nothing_of_its_tasks() -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.pool = LuaPool(1)
+
+        def method(self) -> None:
+            pass
+
+        def use(self) -> None:
+            self.pool.submit("(...)()", self.method).result()
+
+    owner = Owner()
+    owner.use()
+    gone = weakref.ref(owner)
+    del owner
+    wait_until(lambda: alive([gone]) == 0)
+
+
+def test_a_finalizer_without_end_in_a_resting_worker_is_stopped() -> None:
+    setup = "leave = function() local p = newproxy(true) getmetatable(p).__gc = function() while true do end end end"
+    with LuaPool(1, setup=setup, grace=0.01, time_limit=0.1) as pool:
+        pool.submit("function(f) leave() old = true end", list).result()
+        for _ in range(100):
+            time.sleep(0.3)  # a task more often would not let it rest
+            if not pool.submit("return old").result():
+                break
+        assert pool.statistics().states == 2
+    pool = LuaPool(1, setup=setup, grace=0.01)
+    begun = threading.Event()
+    pool.submit("function(f) leave() end", begun.set).result()
+    wait_until(lambda: pool.statistics().idle == 1)
+    pool.terminate()
+    assert pool.statistics().workers == 0
+
+
 # --- Limits, cancelling ---------------------------------------------------------------------------
 
 
@@ -760,7 +829,7 @@ def test_map_array_cuts_the_first_axis(pool: LuaPool) -> None:
     ("dtype", "declaration"),
     [
         ("int8", "int8_t *"),
-        ("uint64", "uint64_t *"),
+        ("uint32", "uint32_t *"),
         ("float32", "float *"),
         ("complex128", "complex double *"),
     ],
@@ -768,6 +837,36 @@ def test_map_array_cuts_the_first_axis(pool: LuaPool) -> None:
 def test_map_array_gives_typed_pointers(pool: LuaPool, dtype: str, declaration: str) -> None:
     kernel = "function(a, i, j, t) local ffi = require 'ffi' return ffi.typeof(a) == ffi.typeof(t) end"
     assert pool.map_array(kernel, np.zeros(4, dtype), args=(declaration,)) == [True] * 4
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float16"])
+@pytest.mark.parametrize("libraries", ["all", "safe"])
+def test_elements_that_have_no_number_in_c_are_lua_s_numbers(dtype: str, libraries: Any) -> None:
+    kernel = """function(a, out, i, j)
+        local count = {}
+        for k = i, j - 1 do
+          count[a[k]] = (count[a[k]] or 0) + 1
+          out[k] = a[k] / 2
+        end
+        return count
+    end"""
+    a = np.array([5, 7, 5, 5], dtype)
+    out = np.zeros(4, "float32")
+    with LuaPool(1, libraries=libraries) as pool:
+        assert pool.map_array(kernel, a, out, chunksize=4) == [{5: 3, 7: 1}]
+    assert out.tolist() == [2.5, 3.5, 2.5, 2.5]
+
+
+def test_map_array_takes_no_buffer_from_other_code(pool: LuaPool) -> None:
+    b = SharedBuffer(np.zeros(4))
+    with LuaPool(1) as pool:
+        pool.submit("function(b) kept = b end", b).result()
+        kernel = osthread.run(
+            "local b = ... return function(a, i, j) for k = i, j - 1 do a[k] = b[k] + 1 end end", b
+        )
+        for _ in range(2):
+            pool.map_array(kernel, b)
+        assert pool.submit("return kept[0]").result() == 2
 
 
 def test_map_array_keeps_what_is_read_only(pool: LuaPool) -> None:

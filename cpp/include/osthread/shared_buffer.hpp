@@ -6,7 +6,8 @@
 //   worker.join();
 //   double last = squares.elements<double>()[999];
 //
-// In Lua `b[i]` counts from 0, over all dimensions, and is bounds-checked; `b.data` is a typed FFI pointer.
+// In Lua `b[i]` counts from 0, over all dimensions, and is bounds-checked; `b.data` is a typed FFI pointer. A
+// structure is a reference into the memory, which stays as long as the state has any.
 //
 // Thread safety: everything may be called from any thread at once. Elements are plain memory: threads that
 // change the same ones take turns, or use add(), compare_and_set(), wait() and notify(). It is a handle:
@@ -58,9 +59,11 @@ OSTHREAD_EXPORT DType dtype_named(std::string_view name);
 
 // What elements that are structures look like.
 struct Structure {
-  std::string declaration;  // as LuaJIT's ffi.typeof() takes it: "struct { double x; int32_t n; }"
-  std::size_t itemsize;     // bytes
-  std::string format{};     // the same for who lends the memory, as Python's buffer protocol has it
+  // As LuaJIT's ffi.typeof() takes it: "struct { double x; int32_t n; }". Of a readonly buffer the fields
+  // that are arrays or structures have to say that they are const.
+  std::string declaration;
+  std::size_t itemsize;  // bytes
+  std::string format{};  // the same for who lends the memory, as Python's buffer protocol has it
 };
 
 class OSTHREAD_EXPORT SharedBufferCore;
