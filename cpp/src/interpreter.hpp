@@ -66,6 +66,9 @@ class Interpreter {
     return (killed || vm_->quota().is_short()) && collect(stop);
   }
 
+  // A whole collection. Whether a finalizer had to be left, and the state with it.
+  bool collect(Stop& stop);
+
   // The end: runs the finalizers, so that files are flushed. Whether they had to be left. Only the destructor
   // may follow.
   bool finalize(Stop& stop);
@@ -93,7 +96,6 @@ class Interpreter {
   };
   void protect(lua_CFunction body, const void* context);
   Outcome run_pushed(std::span<const Value> args, Stop& stop);
-  bool collect(Stop& stop);
   bool run_at_rest(Stop& stop, void (*body)(void* vm));
   Outcome leave(const Run& run);
   int line_of_error(const std::string& source);

@@ -1,5 +1,6 @@
 #include "lua_object.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -104,12 +105,33 @@ int same_object(lua_State* L) {
   return 1;
 }
 
+// How much may have come before it is looked whether a collection is worth it: one of a small state takes a
+// fraction of what filling so much does.
+constexpr std::size_t kMuch = std::size_t{16} << 20;
+
+// What a collection may give back: nobody has it but this state.
+std::size_t kept_alone(const Vm& vm) noexcept {
+  std::size_t bytes = 0;
+  for (const auto* handle = static_cast<const Handle*>(vm.handles); handle; handle = handle->next)
+    if (handle->object->count() == 1) bytes += handle->object->keeps();
+  return bytes;
+}
+
+// The collector knows a handle, not what it keeps: a few of those may hold more than the machine has.
+void note_kept(Vm& vm, const Object& object) noexcept {
+  vm.kept_by_handles += object.keeps();
+  if (vm.kept_by_handles < std::max(kMuch, vm.quota().used())) return;
+  vm.kept_by_handles = 0;
+  if (kept_alone(vm) >= kMuch / 2) vm.quota().collect_garbage_soon();
+}
+
 // Takes a count of its own. May raise.
 Handle* make_handle(lua_State* L, Object* object) {
   auto* handle = new (std::nothrow) Handle{object, nullptr, nullptr, nullptr};
   if (!handle) luaL_error(L, "not enough memory");
   object->retain();
   link(Vm::of(L).handles, handle);
+  note_kept(Vm::of(L), *object);
   return handle;
 }
 

@@ -119,6 +119,11 @@ void MemoryQuota::collect_soon() noexcept {
   if (!collecting_) collecting_ = osthread_begin_collection(state_, &pace_);
 }
 
+void MemoryQuota::collect_garbage_soon() noexcept {
+  collect_soon();
+  mark_.store(0, std::memory_order_relaxed);  // until it is over
+}
+
 void MemoryQuota::meet_limit(std::size_t used) noexcept {
   exceeded_ = true;
   if (used <= half_of(ceiling())) return;  // it was one wish that was too large

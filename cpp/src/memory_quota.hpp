@@ -61,6 +61,9 @@ class MemoryQuota {
   // Has `look` called, once, when the state next allocates: on its thread, by whatever part of LuaJIT needs
   // the memory. From any thread, and async-signal-safe.
   void look_soon() noexcept;
+  // A whole collection at the next chance, on the state's thread.
+  void collect_garbage_soon() noexcept;
+
   // Whether the allocator is in the middle of something with a large block.
   bool busy() const noexcept { return busy_.load(std::memory_order_relaxed); }
   void set_look(void (*look)(MemoryQuota&)) noexcept { look_ = look; }

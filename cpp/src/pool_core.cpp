@@ -18,6 +18,9 @@ constinit std::atomic<unsigned> pools{0};
 // How long a worker looks for a job before it sleeps: about what waking a thread takes.
 constexpr std::chrono::microseconds kLook{50};
 
+// After how long without a job a worker gives up what its tasks have left behind.
+constexpr std::chrono::milliseconds kRest{100};
+
 // How many sources a pool knows as functions; then it begins anew.
 constexpr std::size_t kMostSources = 256;
 
@@ -119,7 +122,8 @@ std::shared_ptr<PoolJob> PoolCore::take_locked() noexcept {
   return job;
 }
 
-std::shared_ptr<PoolJob> PoolCore::next(bool idle) {
+std::shared_ptr<PoolJob> PoolCore::next(PoolWorker& worker, bool idle) {
+  std::optional<Clock::time_point> rest = Clock::now() + kRest;
   for (;;) {
     const Waiter::Ticket ticket = changed_.ticket();
     {
@@ -134,7 +138,9 @@ std::shared_ptr<PoolJob> PoolCore::next(bool idle) {
       idle_ += !idle;
       idle = true;
     }
-    if (!look()) changed_.park(ticket, std::nullopt);
+    if (look() || changed_.park(ticket, rest) != Waiter::Outcome::timed_out) continue;
+    rest = std::nullopt;
+    worker.tidy_up();
   }
 }
 

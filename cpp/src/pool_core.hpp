@@ -60,7 +60,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   // --- Of the workers ---
 
   // The next job, when there is one; null: the worker is to end. `idle`: it is the first that it asks for.
-  std::shared_ptr<PoolJob> next(bool idle);
+  std::shared_ptr<PoolJob> next(PoolWorker& worker, bool idle);
   std::unique_ptr<StateCore> make_state();
   // Runs `setup` in it, for the job. Its errors.
   void set_up(StateCore& state, const PoolJob& job);

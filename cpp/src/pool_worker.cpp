@@ -54,8 +54,8 @@ void PoolWorker::run() {
   ident_.store(current_ident(), std::memory_order_relaxed);
   set_wait_note(&note_);
   set_holdings(&holdings_);
-  std::shared_ptr<PoolJob> job = pool_->next(true);
-  for (; job; job = pool_->next(false)) work(job);
+  std::shared_ptr<PoolJob> job = pool_->next(*this, true);
+  for (; job; job = pool_->next(*this, false)) work(job);
   retire_state();
   set_holdings(nullptr);
   set_wait_note(nullptr);
@@ -128,6 +128,16 @@ void PoolWorker::retire_state() noexcept {
   std::unique_ptr<StateCore> gone;  // dropped after the lock
   const std::lock_guard lock(mutex_);
   gone = std::move(state_);
+}
+
+void PoolWorker::tidy_up() noexcept {
+  if (!state_ || state_->closed()) return;
+  try {
+    state_->collect_garbage();
+  } catch (const std::exception&) {
+    // A finalizer had to be left, and the state with it: the next task gets another.
+    tasks_left_ = 0;
+  }
 }
 
 void PoolWorker::run_some(PoolJob& job) {

@@ -34,6 +34,9 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   // has not answered when the grace time is over.
   void stop(const PoolJob& job) noexcept;
   void stop() noexcept;
+  // On its thread, when there is nothing to do: objects of the host that are garbage in its state may hold
+  // much memory, and what they hold, this pool.
+  void tidy_up() noexcept;
   // It does not come back from its item: the job's are settled in its place.
   void abandon() noexcept;
 

@@ -50,7 +50,7 @@ class OSTHREAD_EXPORT SharedBufferCore final : public SyncCore {
   void require_index(std::size_t index) const;
   void require_writable() const;
   std::string describe() const override;
-  std::size_t keeps() const noexcept { return size_ * layout_.itemsize(); }
+  std::size_t keeps() const noexcept override { return size_ * layout_.itemsize(); }
 
  private:
   template <class T>

@@ -181,6 +181,14 @@ std::exception_ptr StateCore::finalize() {
   return left ? left->error : nullptr;
 }
 
+void StateCore::collect_garbage() {
+  const Turn turn(*this);
+  if (!interpreter_->vm().handles) return;
+  const Running running(*this);
+  interpreter_->collect(*locks_->stop);
+  if (const std::optional<Outcome> left = after(*locks_->stop)) std::rethrow_exception(left->error);
+}
+
 void StateCore::set_time_limit(std::optional<std::chrono::nanoseconds> limit) {
   if (limit && limit->count() < 0) throw std::invalid_argument("time_limit is negative");
   // Relaxed: a call that begins meanwhile has the one or the other.

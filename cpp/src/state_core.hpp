@@ -52,6 +52,10 @@ class StateCore {
   // Something short with the state: a collection may run finalizers meanwhile.
   Value with(const std::function<Value(Interpreter& interpreter)>& body);
 
+  // A whole collection, if the state holds anything of the host's. What ended a finalizer that had to be
+  // left.
+  void collect_garbage();
+
   void set_time_limit(std::optional<std::chrono::nanoseconds> limit);
   std::optional<std::chrono::nanoseconds> time_limit() const noexcept;
   bool interrupt() noexcept;

@@ -90,9 +90,11 @@ Counted::~Counted() = default;
 Object::~Object() = default;
 Value Object::get(std::string_view) const { return {}; }
 const char* Object::lua_class() const noexcept { return nullptr; }
+std::size_t Object::keeps() const noexcept { return 1024; }
 bool Object::same(const Object& other) const noexcept { return this == &other; }
 HostFunction::~HostFunction() = default;
 std::string HostFunction::describe() const { return "function of the host"; }
+std::size_t HostFunction::keeps() const noexcept { return 256 * 1024; }
 
 struct Graph::Nodes {
   std::deque<TableData> tables;

@@ -63,6 +63,9 @@ class OSTHREAD_EXPORT Object : public Counted {
   virtual const char* lua_class() const noexcept;
   // What Lua reads as `handle.name`; nil if there is no such field.
   virtual Value get(std::string_view name) const;
+  // How many bytes go with the last handle, as far as that is known: Lua's collector does not see them, and
+  // is called when garbage may hold many.
+  virtual std::size_t keeps() const noexcept;
   // Whether `other` is a handle of the same thing; Lua's `==`.
   virtual bool same(const Object& other) const noexcept;
 
@@ -76,6 +79,7 @@ class OSTHREAD_EXPORT HostFunction : public Object {
   // What it throws becomes a Lua error; nobody catching it, it comes out of result() as it was.
   virtual Values call(Values args) = 0;
   std::string describe() const override;
+  std::size_t keeps() const noexcept override;  // a guess: nobody knows what a closure holds
 
  protected:
   ~HostFunction() override;
