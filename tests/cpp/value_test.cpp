@@ -25,6 +25,8 @@ class Probe final : public Object {
 
 Value probe() { return Value::adopt(new Probe); }
 
+int twice(int x) noexcept { return 2 * x; }
+
 }  // namespace
 
 TEST_CASE("numbers keep their value: doubles within 2^53, 64-bit integers beyond") {
@@ -173,6 +175,15 @@ TEST_CASE("a C++ function converts its arguments and results") {
   CHECK_THROWS_AS(lua("(...)('no number')", {function([](int) {})}), ConversionError);
   const Value nothing = function([] {});
   CHECK(lua("return select('#', (...)())", {nothing}).at(0).as<int>() == 0);
+}
+
+TEST_CASE("a C++ function that is noexcept is one like all others") {
+  struct Adder {
+    int operator()(int a, int b) noexcept { return a + b; }
+  };
+  CHECK(lua("return (...)(3)", {function([](int a) noexcept { return 2 * a; })}).at(0).as<int>() == 6);
+  CHECK(lua("return (...)(3)", {function(&twice)}).at(0).as<int>() == 6);
+  CHECK(lua("return (...)(3, 4)", {function(Adder())}).at(0).as<int>() == 7);
 }
 
 TEST_CASE("objects a state held are given back when it ends") {

@@ -308,15 +308,15 @@ namespace detail {
 
 template <class T>
 struct Signature : Signature<decltype(&T::operator())> {};
-template <class R, class... A>
-struct Signature<R (*)(A...)> {
+template <class R, bool is_noexcept, class... A>
+struct Signature<R (*)(A...) noexcept(is_noexcept)> {
   using Result = R;
   using Arguments = std::tuple<std::decay_t<A>...>;
 };
-template <class C, class R, class... A>
-struct Signature<R (C::*)(A...)> : Signature<R (*)(A...)> {};
-template <class C, class R, class... A>
-struct Signature<R (C::*)(A...) const> : Signature<R (*)(A...)> {};
+template <class C, class R, bool is_noexcept, class... A>
+struct Signature<R (C::*)(A...) noexcept(is_noexcept)> : Signature<R (*)(A...)> {};
+template <class C, class R, bool is_noexcept, class... A>
+struct Signature<R (C::*)(A...) const noexcept(is_noexcept)> : Signature<R (*)(A...)> {};
 
 template <class F>
 class CallableFunction final : public HostFunction {
