@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <thread>
+#include <type_traits>
 
 #include "../../cpp/src/registry.hpp"
 #include "support.hpp"
@@ -185,6 +186,14 @@ TEST_CASE("a C++ function that is noexcept is one like all others") {
   CHECK(lua("return (...)(3)", {function(&twice)}).at(0).as<int>() == 6);
   CHECK(lua("return (...)(3, 4)", {function(Adder())}).at(0).as<int>() == 7);
 }
+
+// Text crosses; any other pointer would be the boolean true.
+template <class T>
+constexpr bool kCrosses = std::is_constructible_v<Value, T>;
+static_assert(kCrosses<const char*> && kCrosses<char*> && kCrosses<char (&)[4]> && kCrosses<std::nullptr_t>);
+static_assert(!kCrosses<void*> && !kCrosses<const int*> && !kCrosses<double (&)[3]> &&
+              !kCrosses<std::string*>);
+static_assert(!kCrosses<int (*)(int)> && !kCrosses<int (&)(int)> && !kCrosses<int (Probe::*)()>);
 
 TEST_CASE("objects a state held are given back when it ends") {
   REQUIRE(Probe::alive == 0);

@@ -89,6 +89,14 @@ struct TableData;
 struct FunctionData;
 class MemoryCharge;
 
+namespace detail {
+
+template <class T>
+concept PointerToNoText =
+    !std::convertible_to<T, const char*> && (std::is_pointer_v<T> || std::is_member_pointer_v<T>);
+
+}  // namespace detail
+
 class OSTHREAD_EXPORT Value {
  public:
   enum class Type : std::uint8_t {
@@ -123,6 +131,8 @@ class OSTHREAD_EXPORT Value {
   Value(const std::string& bytes);
   Value(std::string_view bytes);
   Value(const char* text) : Value(std::string_view(text)) {}
+  template <detail::PointerToNoText T>
+  Value(T pointer) = delete;  // it would be the boolean true
   // For the library: its memory counts as somebody's for as long as it is there.
   static Value charged(std::string_view bytes, MemoryCharge charge);
   // Takes over one count of `object`.
