@@ -240,8 +240,8 @@ void Interpreter::compile(const Code& code) {
                           .thread = name_});
   const int line = line_of_error(code.source());
   if (looks_like_path(code.source()))
-    message += " (a string is Lua source, never a file name: pass a pathlib.Path to run the file '" +
-               code.source() + "')";
+    message += " (a string is Lua source, never a file name: to run the file '" + code.source() +
+               "' pass what is in it, or in Python a pathlib.Path)";
   // What it stumbled over stands in quotes at the end, unless it is a NUL byte.
   if (code.source().find('\0') != std::string::npos && !message.ends_with('\''))
     message += " (the code holds a NUL byte)";

@@ -216,3 +216,10 @@ TEST_CASE("syntax errors tell their own line, whatever the source holds") {
     CHECK(error.line() == 4);
   }
 }
+
+TEST_CASE("a file name given as code is told what it is") {
+  CHECK_THROWS_WITH_AS(
+      LuaState().execute("job.lua"),
+      doctest::Contains("to run the file 'job.lua' pass what is in it, or in Python a pathlib.Path)"),
+      LuaSyntaxError);
+}
