@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import osthread
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,32 @@ def test_console(transcript: str, tmp_path: Path) -> None:
     for step in re.findall(r"^\$ .*\n(?:(?!\$ ).*\n)*", transcript, re.MULTILINE):
         command, output = step.removeprefix("$ ").split("\n", 1)
         assert run(["sh", "-c", command], tmp_path) == output
+
+
+def test_lua_names() -> None:
+    """The section "In Lua" has all names of the module, and no others; the methods that it has are there."""
+    section = README.split("## In Lua\n")[1].split("\n## ")[0]
+    module = "".join(re.findall(r"^\| (`.*?) \|", section.split("\n\n")[1], re.MULTILINE))
+    names = re.findall(r"`(\w+)[(`]", module)
+    methods = sorted(set(re.findall(r"\b([a-z]+):(\w+)\(", section)))
+    assert len({each for each, _ in methods}) == 8
+    code = """
+        local osthread = require "osthread"
+        local names, methods = ...
+        local objects = {
+            ch = osthread.Channel(), s = osthread.SharedTable(), b = osthread.SharedBuffer("int8", 1),
+            lock = osthread.Lock(), sem = osthread.Semaphore(), bar = osthread.Barrier(1), ev = osthread.Event(),
+            t = osthread.self(),
+        }
+        for _, method in ipairs(methods) do
+            assert(type(objects[method[1]][method[2]]) == "function", method[2])
+        end
+        for _, name in ipairs(names) do local _ = osthread[name] end  -- it is there once it has been asked for
+        local all = osthread.array {}
+        for name in pairs(osthread) do all[#all + 1] = name end
+        return all
+    """
+    assert sorted(osthread.run(code, names, methods)) == sorted(names)
 
 
 def test_cmake() -> None:
