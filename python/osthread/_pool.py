@@ -72,7 +72,8 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
     state. Tasks share the globals, loaded modules and upvalues of the state they run in; after ``tasks_per_state`` of
     them it is replaced by a new one (1: for code that does not trust its neighbours). The options are those of
     :class:`OSThread`, but for what one thread alone can have; ``time_limit`` is for each task, and ``name`` what the
-    names of the threads begin with. A task that breaks its limits fails alone.
+    names of the threads begin with. A task that breaks its limits fails alone. ``os.exit(x)`` ends a task with the
+    result ``x``. An error that nobody fetches from a future is lost, as with ``ThreadPoolExecutor``.
 
     Functions are code as OSThread takes it, each made once in each state. What is submitted is done in order, by
     whichever worker is free. Leaving the ``with`` block waits for all of it; leaving it by an exception cancels what is
@@ -261,7 +262,8 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         """Takes no more tasks, cancels those that nobody has begun, ends those that run, and waits.
 
         They are interrupted, and killed if they do not answer within the grace time. One that sits in a Python callable
-        or in C code that does not return is given up (:class:`Abandoned`), with a :class:`ThreadAbandonedWarning`.
+        or in C code that does not return is given up (:class:`Abandoned`), with a :class:`ThreadAbandonedWarning`,
+        after four seconds and four grace times. Callbacks of futures have five seconds to return.
         """
         self._terminate_within(_PATIENCE_SECONDS)
 

@@ -418,7 +418,8 @@ class OSThread(_core.Thread):
     def terminate(self, grace: float | None = None) -> Status:
         """``request_stop()``, ``interrupt()``, ``kill()``, with ``grace`` seconds between; waits: the final status.
 
-        One that does not answer is given up: ``"abandoned"``, with a :class:`ThreadAbandonedWarning`.
+        One that does not answer for another second is given up: ``"abandoned"``, with a
+        :class:`ThreadAbandonedWarning`.
         """
         self._asked = True
         seconds = self._grace() if grace is None else check_thread({"grace": grace})["grace"]
