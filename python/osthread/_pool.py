@@ -114,7 +114,8 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         """Has a worker call ``f(*args)``: the future of its result.
 
         ``f``: Lua source, a path or a :class:`LuaFunction`. The future's ``cancel()`` stops code that runs, too; its
-        callbacks are called on a thread of the pool's, one after another. ``RuntimeError`` after ``shutdown()``.
+        callbacks are called on a thread of the pool's, one after another: a slow one delays those of other futures, and
+        the event loops that await them. ``RuntimeError`` after ``shutdown()``.
         """
         source, name = code_parts(f, None)
         future = PoolFuture()
