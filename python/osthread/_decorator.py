@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import re
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from ._function import LuaFunction, compile
@@ -43,8 +45,9 @@ _KEYWORDS = frozenset(
 def lua(function: Callable[..., Any]) -> LuaFunction:
     """A :class:`LuaFunction` of a Python function's parameters, and its docstring as the Lua body.
 
-    ``*args`` become Lua's ``...``. Raises :class:`LuaSyntaxError` where the body is no Lua, with its line, and
-    ``RuntimeError`` where Python has dropped the docstrings (``python -OO``).
+    ``*args`` become Lua's ``...``. After the docstring there may be ``...`` or ``pass``. Raises
+    :class:`LuaSyntaxError` where the body is no Lua, with its line, ``TypeError`` where Python code would be lost,
+    and ``RuntimeError`` where Python has dropped the docstrings (``python -OO``).
 
     >>> @osthread.lua
     ... def add(a, b):
@@ -54,6 +57,26 @@ def lua(function: Callable[..., Any]) -> LuaFunction:
     """
     if not inspect.isfunction(function):
         raise TypeError(f"@osthread.lua takes a Python function, not {type(function).__name__}")
+    body = _body(function)
+    # Without its annotations, which may name what is not there yet.
+    parameters = inspect.signature(
+        FunctionType(function.__code__, {}, function.__name__, function.__defaults__)
+    )
+    names = ", ".join(_lua_name(parameter, function) for parameter in parameters.parameters.values())
+    # On one line with what begins the body, so that line numbers are the docstring's.
+    source = f"function({names}) {body}\nend"
+    return compile(source, function.__qualname__)
+
+
+def _body(function: FunctionType) -> str:
+    """The Lua code; TypeError where Python would run anything else."""
+    if function.__code__.co_flags & (
+        inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+    ):
+        raise TypeError(
+            f"{function.__qualname__}: Lua code makes no Python coroutine or generator; "
+            "write a plain `def` without `yield`"
+        )
     body = function.__doc__
     if body is None:
         if sys.flags.optimize >= 2:
@@ -62,15 +85,24 @@ def lua(function: Callable[..., Any]) -> LuaFunction:
                 "use osthread.compile()"
             )
         raise TypeError(f"{function.__qualname__}: the docstring is the Lua code, and there is none")
-    parameters = [
-        _lua_name(parameter, function) for parameter in inspect.signature(function).parameters.values()
-    ]
-    # On one line with what begins the body, so that line numbers are the docstring's.
-    source = f"function({', '.join(parameters)}) {body}\nend"
-    return compile(source, function.__qualname__)
+    if hasattr(function, "__wrapped__") or _instructions(function) != _instructions(_does_nothing):
+        raise TypeError(
+            f"{function.__qualname__}: the docstring is the Lua code, and Python code after it would never run; "
+            "leave it out, or write `...` or `pass`. Other decorators stand above @osthread.lua"
+        )
+    return body
 
 
-def _lua_name(parameter: inspect.Parameter, function: Callable[..., Any]) -> str:
+def _does_nothing() -> None:
+    pass
+
+
+def _instructions(function: FunctionType | Callable[..., Any]) -> list[tuple[str, Any]]:
+    """What Python runs. `...` and `pass` leave nothing but NOPs, for debuggers."""
+    return [(each.opname, each.argval) for each in dis.get_instructions(function) if each.opname != "NOP"]
+
+
+def _lua_name(parameter: inspect.Parameter, function: FunctionType) -> str:
     where = f"{function.__qualname__}: the parameter {parameter.name}"
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         return "..."

@@ -1,5 +1,6 @@
 """@osthread.lua: parameters and docstring of a Python function as a Lua function."""
 
+import functools
 import pickle
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def test_it_is_a_lua_function() -> None:
     with LuaState() as lua:
         assert lua.call(add, 1, 2) == 3
     assert pickle.loads(pickle.dumps(add))(1, 1) == 2
+    assert osthread.run("local f = ... return f(3, 4)", add) == 7
 
 
 def test_no_parameters_and_any_number() -> None:
@@ -45,19 +47,7 @@ def test_no_parameters_and_any_number() -> None:
     assert count("a", "b", "c") == ("a", 2)
 
 
-def test_errors_name_the_function_and_the_line_of_the_docstring() -> None:
-    with pytest.raises(LuaError, match=r"fails:3: no"):
-        fails(1)
-    with pytest.raises(LuaSyntaxError) as caught:
-
-        @osthread.lua
-        def wrong() -> None:
-            """
-            local x = = 1
-            """
-
-    assert caught.value.line == 2
-    assert "wrong" in caught.value.chunk
+# --- What is refused ------------------------------------------------------------------------------------
 
 
 def with_default(a: int = 1) -> None:
@@ -89,6 +79,49 @@ def test_what_can_not_be_one_is_refused(function: Callable[..., Any]) -> None:
         osthread.lua(function)
 
 
+def defined(source: str) -> Callable[..., Any]:
+    """The function `f` that the source defines; nobody can read that source any more."""
+    space: dict[str, Any] = {}
+    exec(compile(source, "<nowhere>", "exec"), space)
+    return space["f"]
+
+
+@pytest.mark.parametrize("rest", ["", "...", "pass", "pass\n ...", "return", "# comment"])
+@pytest.mark.parametrize("head", ["x", "x: int", "x: 'Missing', /, *y: float"])
+def test_the_body_may_be_empty(head: str, rest: str) -> None:
+    assert osthread.lua(defined(f"def f({head}) -> None:\n 'return x'\n {rest}"))(5) == 5
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["return x", "return 0", "x", "x = 1", "raise ValueError", "if x: pass", "def g(): pass", "import os"],
+)
+def test_python_code_after_the_docstring_is_refused(rest: str) -> None:
+    function = defined(f"def f(x):\n 'return x'\n {rest}")
+    with pytest.raises(TypeError, match=r"^f: the docstring is the Lua code.*would never run; leave it out"):
+        osthread.lua(function)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "async def f(x):\n 'return x'",
+        "async def f(x):\n 'return x'\n yield",
+        "def f(x):\n 'return x'\n yield",
+        "import types\n@types.coroutine\ndef f(x):\n 'return x'\n yield",
+    ],
+)
+def test_coroutines_and_generators_are_refused(source: str) -> None:
+    with pytest.raises(TypeError, match=r"f: .* no Python coroutine or generator; write a plain `def`"):
+        osthread.lua(defined(source))
+
+
+@pytest.mark.parametrize("wrapper", [lambda *args: with_lua_keyword(*args), lambda *args: None])
+def test_a_wrapper_of_another_decorator_is_refused(wrapper: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="Other decorators stand above"):
+        osthread.lua(functools.wraps(with_lua_keyword)(wrapper))
+
+
 def test_without_docstrings_it_says_so() -> None:
     code = "import osthread\n@osthread.lua\ndef f():\n    'return 1'"
     run = subprocess.run(
@@ -96,3 +129,18 @@ def test_without_docstrings_it_says_so() -> None:
     )
     assert run.returncode == 1
     assert "RuntimeError: f: python -OO drops docstrings" in run.stderr
+
+
+def test_errors_name_the_function_and_the_line_of_the_docstring() -> None:
+    with pytest.raises(LuaError, match=r"fails:3: no"):
+        fails(1)
+    with pytest.raises(LuaSyntaxError) as caught:
+
+        @osthread.lua
+        def wrong() -> None:
+            """
+            local x = = 1
+            """
+
+    assert caught.value.line == 2
+    assert "wrong" in caught.value.chunk
