@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import functools
 import inspect
 import re
 import sys
@@ -10,9 +11,11 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from ._function import LuaFunction, compile
+from . import _core
+from ._function import LuaFunction
+from ._options import code_parts
 
-__all__ = ["lua"]
+__all__ = ["DecoratedFunction", "lua"]
 
 _KEYWORDS = frozenset(
     [
@@ -42,7 +45,29 @@ _KEYWORDS = frozenset(
 )
 
 
-def lua(function: Callable[..., Any]) -> LuaFunction:
+class DecoratedFunction(LuaFunction):
+    """What ``@osthread.lua`` makes: it has the name, signature and documentation of its Python function."""
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __init__(self, value: _core.FunctionValue, parameters: inspect.Signature) -> None:
+        super().__init__(value)
+        self._parameters = parameters
+
+    def __repr__(self) -> str:
+        return f"<LuaFunction {self.__qualname__} ({self.name})>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The Python function stays behind: pickle would look for it under its name, which is ours now.
+        names = ("__module__", "__name__", "__qualname__", "__doc__")
+        attributes = {name: getattr(self, name) for name in names}
+        attributes["__signature__"] = self._parameters
+        return DecoratedFunction, (self._value, self._parameters), attributes
+
+
+def lua(function: Callable[..., Any]) -> DecoratedFunction:
     """A :class:`LuaFunction` of a Python function's parameters, and its docstring as the Lua body.
 
     ``*args`` become Lua's ``...``. After the docstring there may be ``...`` or ``pass``. Raises
@@ -64,8 +89,10 @@ def lua(function: Callable[..., Any]) -> LuaFunction:
     )
     names = ", ".join(_lua_name(parameter, function) for parameter in parameters.parameters.values())
     # On one line with what begins the body, so that line numbers are the docstring's.
-    source = f"function({names}) {body}\nend"
-    return compile(source, function.__qualname__)
+    code, chunk_name = code_parts(f"function({names}) {body}\nend", function.__qualname__)
+    made = DecoratedFunction(_core.compile(code, chunk_name), parameters)
+    functools.update_wrapper(made, function)
+    return made
 
 
 def _body(function: FunctionType) -> str:

@@ -1,6 +1,7 @@
 """@osthread.lua: parameters and docstring of a Python function as a Lua function."""
 
 import functools
+import inspect
 import pickle
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def test_it_is_a_lua_function() -> None:
     assert add(20, 22) == 42
     with LuaState() as lua:
         assert lua.call(add, 1, 2) == 3
-    assert pickle.loads(pickle.dumps(add))(1, 1) == 2
+    assert {add: "hashable"}[add] == "hashable"
     assert osthread.run("local f = ... return f(3, 4)", add) == 7
 
 
@@ -119,7 +120,7 @@ def test_coroutines_and_generators_are_refused(source: str) -> None:
 @pytest.mark.parametrize("wrapper", [lambda *args: with_lua_keyword(*args), lambda *args: None])
 def test_a_wrapper_of_another_decorator_is_refused(wrapper: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match="Other decorators stand above"):
-        osthread.lua(functools.wraps(with_lua_keyword)(wrapper))
+        osthread.lua(functools.wraps(local)(wrapper))
 
 
 def test_without_docstrings_it_says_so() -> None:
@@ -129,6 +130,48 @@ def test_without_docstrings_it_says_so() -> None:
     )
     assert run.returncode == 1
     assert "RuntimeError: f: python -OO drops docstrings" in run.stderr
+
+
+# --- What it shows --------------------------------------------------------------------------------------
+
+
+def local(x: "Callable[..., Any]", *rest: int) -> Any:
+    "return x, ..."
+
+
+def test_it_looks_like_its_python_function() -> None:
+    function = osthread.lua(local)
+    assert (function.__name__, function.__qualname__, function.__module__) == ("local", "local", __name__)
+    assert function.__doc__ == "return x, ..."
+    assert function.__wrapped__ is local
+    assert inspect.signature(function) == inspect.signature(local)
+    assert inspect.getsource(function).startswith("def local(x")
+    assert repr(function).startswith("<LuaFunction local (")
+    assert functools.wraps(function)(lambda: None).__name__ == "local"
+
+
+def pickled(function: LuaFunction) -> Any:
+    return pickle.loads(pickle.dumps(function))
+
+
+def cloudpickled(function: LuaFunction) -> Any:
+    return pickle.loads(pytest.importorskip("cloudpickle").dumps(function))
+
+
+@pytest.mark.parametrize("moved", [pickled, cloudpickled, lambda f: pickled(pickled(f))])
+def test_what_it_shows_is_pickled_with_it(moved: Callable[[LuaFunction], Any]) -> None:
+    class Unpicklable:
+        @osthread.lua
+        def method(self: "Unpicklable", other: lambda: 1, *rest: "Unpicklable") -> None:  # type: ignore[valid-type]
+            "return self, other, ..."
+
+    there = moved(Unpicklable.method)
+    assert isinstance(there, LuaFunction)
+    assert there(1, 2, 3) == (1, 2, 3)
+    assert str(inspect.signature(there)) == "(self, other, *rest)"
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        assert getattr(there, name) == getattr(Unpicklable.method, name)
+    assert repr(there) == repr(Unpicklable.method)
 
 
 def test_errors_name_the_function_and_the_line_of_the_docstring() -> None:
