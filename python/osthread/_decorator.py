@@ -8,8 +8,8 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any
+from types import FunctionType, MethodType
+from typing import Any, overload
 
 from . import _core
 from ._function import LuaFunction
@@ -46,7 +46,11 @@ _KEYWORDS = frozenset(
 
 
 class DecoratedFunction(LuaFunction):
-    """What ``@osthread.lua`` makes: it has the name, signature and documentation of its Python function."""
+    """What ``@osthread.lua`` makes: it has the name, signature and documentation of its Python function.
+
+    As a class attribute it binds ``self``, because it was written with ``def``. One of :func:`osthread.compile`
+    does not: it is a value, as a builtin function is.
+    """
 
     __name__: str
     __qualname__: str
@@ -55,6 +59,13 @@ class DecoratedFunction(LuaFunction):
     def __init__(self, value: _core.FunctionValue, parameters: inspect.Signature) -> None:
         super().__init__(value)
         self._parameters = parameters
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> DecoratedFunction: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> MethodType: ...
+    def __get__(self, instance: object, owner: type | None = None) -> DecoratedFunction | MethodType:
+        return self if instance is None else MethodType(self, instance)
 
     def __repr__(self) -> str:
         return f"<LuaFunction {self.__qualname__} ({self.name})>"
@@ -79,6 +90,9 @@ def lua(function: Callable[..., Any]) -> DecoratedFunction:
     ...     "return a + b"
     >>> add(20, 22)
     42
+
+    In a class it is a method: ``self`` is passed first, and crosses to Lua as any argument does, or is a
+    :class:`ConversionError`. With ``@staticmethod`` above it there is none.
     """
     if not inspect.isfunction(function):
         raise TypeError(f"@osthread.lua takes a Python function, not {type(function).__name__}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from types import MethodType
 from typing import Any, Literal, Protocol, TypedDict
 
 from ._channel import Channel
@@ -227,6 +228,8 @@ def code_parts(code: Any, chunk_name: str | None) -> tuple[Any, str]:
     """Source as bytes with its chunk name (``""``: its start), or the core's function value."""
     value = getattr(code, "_value", None)
     if value is not None:
+        if isinstance(code, MethodType):  # which lends what its function has, and would lose its self
+            raise TypeError("code can't be a bound method: pass its function, and self as the first argument")
         return value, ""
     name = "" if chunk_name is None else "=" + chunk_name
     if isinstance(code, str):

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import pickle
+import pydoc
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import osthread
 import pytest
-from osthread import LuaError, LuaFunction, LuaState, LuaSyntaxError
+from osthread import ConversionError, LuaError, LuaFunction, LuaPool, LuaState, LuaSyntaxError, OSThread
 
 
 @osthread.lua
@@ -46,6 +47,54 @@ def test_no_parameters_and_any_number() -> None:
 
     assert nothing() == "nothing"
     assert count("a", "b", "c") == ("a", 2)
+
+
+# --- Methods --------------------------------------------------------------------------------------------
+
+
+class Number(int):
+    @osthread.lua
+    def plus(self, x):  # type: ignore[no-untyped-def]
+        "return self + x"
+
+    @staticmethod
+    @osthread.lua
+    def double(x):  # type: ignore[no-untyped-def]
+        "return 2 * x"
+
+    compiled = osthread.compile("return ...")
+
+
+class Thing:
+    plus = Number.plus
+
+    def python(self) -> None: ...
+
+
+def test_a_method_gets_its_self() -> None:
+    assert Number(40).plus(2) == 42
+    assert Number.plus(40, 2) == 42
+    assert pickle.loads(pickle.dumps(Number(40).plus))(2) == 42
+    with pytest.raises(ConversionError, match="this Thing can't cross to Lua"):
+        Thing().plus(5)
+
+
+def test_static_methods_and_compiled_functions_get_no_self() -> None:
+    assert Number(40).double(2) == 4
+    assert Number(40).compiled(2) == 2
+
+
+def test_a_bound_method_is_a_callable_and_no_code() -> None:
+    bound = Number(40).plus
+    assert osthread.run("local f = ... return f(2)", bound) == 42
+    with LuaState() as state, LuaPool(1) as pool:
+        for take in (OSThread, state.execute, pool.submit, osthread.compile):
+            with pytest.raises(TypeError, match="code can't be a bound method"):
+                take(bound)
+        with pytest.raises(TypeError, match="not method"):
+            state.call(bound, 2)
+        with pytest.raises(TypeError, match=r"code must be .* not method"):
+            OSThread(Thing().python)
 
 
 # --- What is refused ------------------------------------------------------------------------------------
@@ -146,7 +195,8 @@ def test_it_looks_like_its_python_function() -> None:
     assert function.__wrapped__ is local
     assert inspect.signature(function) == inspect.signature(local)
     assert inspect.getsource(function).startswith("def local(x")
-    assert repr(function).startswith("<LuaFunction local (")
+    assert "local(x: 'Callable[..., Any]', *rest: int)" in pydoc.plain(pydoc.render_doc(function))
+    assert repr(Number.plus).startswith("<LuaFunction Number.plus (")
     assert functools.wraps(function)(lambda: None).__name__ == "local"
 
 
@@ -172,6 +222,7 @@ def test_what_it_shows_is_pickled_with_it(moved: Callable[[LuaFunction], Any]) -
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         assert getattr(there, name) == getattr(Unpicklable.method, name)
     assert repr(there) == repr(Unpicklable.method)
+    assert type("Again", (int,), {"method": there})(7).method(8) == (7, 8)
 
 
 def test_errors_name_the_function_and_the_line_of_the_docstring() -> None:
