@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import dis
 import functools
 import inspect
+import linecache
 import re
 import sys
 from collections.abc import Callable
@@ -43,6 +45,8 @@ _KEYWORDS = frozenset(
         "while",
     ]
 )
+# A first line that the docstring begins with a backslash is joined with the next one.
+_JOINED = re.compile(rb"""[uU]?("{3}|'{3}|"|')\\\n""")
 
 
 class DecoratedFunction(LuaFunction):
@@ -81,9 +85,10 @@ class DecoratedFunction(LuaFunction):
 def lua(function: Callable[..., Any]) -> DecoratedFunction:
     """A :class:`LuaFunction` of a Python function's parameters, and its docstring as the Lua body.
 
-    ``*args`` become Lua's ``...``. After the docstring there may be ``...`` or ``pass``. Raises
-    :class:`LuaSyntaxError` where the body is no Lua, with its line, ``TypeError`` where Python code would be lost,
-    and ``RuntimeError`` where Python has dropped the docstrings (``python -OO``).
+    ``*args`` become Lua's ``...``. After the docstring there may be ``...`` or ``pass``. Errors name the Python file
+    and its line; where the source is not at hand, or a docstring has escapes for line ends, the function and the
+    docstring's line. Raises :class:`LuaSyntaxError` where the body is no Lua, ``TypeError`` where Python code would
+    be lost, and ``RuntimeError`` where Python has dropped the docstrings (``python -OO``).
 
     >>> @osthread.lua
     ... def add(a, b):
@@ -102,8 +107,19 @@ def lua(function: Callable[..., Any]) -> DecoratedFunction:
         FunctionType(function.__code__, {}, function.__name__, function.__defaults__)
     )
     names = ", ".join(_lua_name(parameter, function) for parameter in parameters.parameters.values())
-    # On one line with what begins the body, so that line numbers are the docstring's.
-    code, chunk_name = code_parts(f"function({names}) {body}\nend", function.__qualname__)
+    # A comment at the end must not hide ours; else it stands on the last line, which errors name.
+    end = "\nend" if "--" in body.rpartition("\n")[2] else " end"
+    place = _place(function, body)
+    if place is None:
+        # On one line with what begins the body, so that line numbers are the docstring's.
+        code, chunk_name = code_parts(f"function({names}) {body}{end}", function.__qualname__)
+    else:
+        head, first = place
+        # So many empty lines that Lua's line numbers are the file's.
+        gap = "\n" * (first - head) or " "
+        code, _ = code_parts("\n" * (head - 1) + f"function({names}){gap}{body}{end}", None)
+        # A path that is no text is told as Python tells it.
+        chunk_name = "@" + function.__code__.co_filename.encode("utf-8", "backslashreplace").decode()
     made = DecoratedFunction(_core.compile(code, chunk_name), parameters)
     functools.update_wrapper(made, function)
     return made
@@ -141,6 +157,34 @@ def _does_nothing() -> None:
 def _instructions(function: FunctionType | Callable[..., Any]) -> list[tuple[str, Any]]:
     """What Python runs. `...` and `pass` leave nothing but NOPs, for debuggers."""
     return [(each.opname, each.argval) for each in dis.get_instructions(function) if each.opname != "NOP"]
+
+
+def _place(function: FunctionType, body: str) -> tuple[int, int] | None:
+    """The lines of the file with ``def`` and the body's beginning; None if the body's others are not the next ones."""
+    code = function.__code__
+    first = code.co_firstlineno
+    try:  # inspect.getsource() would look through all modules first
+        linecache.checkcache(code.co_filename)
+        file = linecache.getlines(code.co_filename, function.__globals__)
+        block = inspect.getblock(file[first - 1 :])
+        # What is indented needs a block around it: to dedent it would change what strings hold.
+        lead = "\n" * (first - 2) + "if True:\n" if block[0][0].isspace() else "\n" * (first - 1)
+        tree = ast.parse(lead + "".join(block), code.co_filename)
+    except Exception:  # whatever it is: without the source there are the docstring's lines
+        return None
+    for definition in ast.walk(tree):
+        if isinstance(definition, ast.FunctionDef):
+            break
+    else:
+        return None
+    statement = definition.body[0]
+    if not isinstance(statement, ast.Expr) or ast.get_docstring(definition) != inspect.cleandoc(body):
+        return None  # another docstring, or the file has changed
+    literal = statement.value
+    beginning = file[literal.lineno - 1].encode()[literal.col_offset :]
+    start = literal.lineno + bool(_JOINED.match(beginning))
+    # With an escape for a line end, or lines joined in the middle, Lua counts other lines than the file has.
+    return (definition.lineno, start) if start + body.count("\n") == literal.end_lineno else None
 
 
 def _lua_name(parameter: inspect.Parameter, function: FunctionType) -> str:

@@ -2,11 +2,14 @@
 
 import functools
 import inspect
+import os
 import pickle
 import pydoc
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import osthread
@@ -17,14 +20,6 @@ from osthread import ConversionError, LuaError, LuaFunction, LuaPool, LuaState, 
 @osthread.lua
 def add(a, b):  # type: ignore[no-untyped-def]
     "return a + b"
-
-
-@osthread.lua
-def fails(x):  # type: ignore[no-untyped-def]
-    """
-    local y = x
-    error("no")
-    """
 
 
 def test_it_is_a_lua_function() -> None:
@@ -225,16 +220,178 @@ def test_what_it_shows_is_pickled_with_it(moved: Callable[[LuaFunction], Any]) -
     assert type("Again", (int,), {"method": there})(7).method(8) == (7, 8)
 
 
-def test_errors_name_the_function_and_the_line_of_the_docstring() -> None:
-    with pytest.raises(LuaError, match=r"fails:3: no"):
-        fails(1)
-    with pytest.raises(LuaSyntaxError) as caught:
+# --- Where errors are -----------------------------------------------------------------------------------
 
+IN_ONE_LINE = """
+import osthread
+@osthread.lua
+def f(x): "error('here')"
+"""
+
+MULTI_LINE = '''
+import osthread
+def another(function):
+    return function
+@another
+@osthread.lua
+@another
+def f(
+    x: "a: string",
+    *y: dict(a={}),
+) -> (lambda: 3):
+    # A comment.
+
+    """local y = x
+    -- Lua's comment
+    error('here')
+    """
+'''
+
+IN_A_CLASS = '''
+import osthread
+class C:
+    if True:
         @osthread.lua
-        def wrong() -> None:
+        def f(x):
             """
-            local x = = 1
+  local less, indented = x
+            error('here')
             """
+            pass
+            ...
+f = C.f
+'''
 
-    assert caught.value.line == 2
-    assert "wrong" in caught.value.chunk
+JOINED_TO_THE_FIRST = """
+import osthread
+@osthread.lua
+def f(x):
+    \'\'\'\\
+    local y = x
+    error('here')\'\'\'
+"""
+
+RAW = '''
+import osthread
+@osthread.lua
+def f(x):
+    r"""
+    local y = "\\n"
+    error('here') -- \\
+    """
+'''
+
+IN_PIECES = """
+import osthread
+@osthread.lua
+def f(x):
+    (
+        "local y = x\\n"
+        "error('here')"
+    )
+"""
+
+CALLED = '''
+import osthread
+def factory():
+    def f(x):
+        """
+        error('here')
+        """
+    return osthread.lua(f)
+f = factory()
+'''
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(IN_ONE_LINE, id="in one line"),
+        pytest.param(MULTI_LINE, id="multi-line signature"),
+        pytest.param(IN_A_CLASS, id="in a class"),
+        pytest.param(JOINED_TO_THE_FIRST, id="joined to the first line"),
+        pytest.param(RAW, id="raw"),
+        pytest.param(IN_PIECES, id="in pieces"),
+        pytest.param(CALLED, id="called"),
+    ],
+)
+def test_errors_name_the_python_file_and_line(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "kernels.py"
+    path.write_text(source)
+    function = runpy.run_path(str(path))["f"]
+    path.unlink()
+    lines = source.splitlines()
+    line = 1 + next(at for at, text in enumerate(lines) if "here" in text)
+    head = 1 + next(at for at, text in enumerate(lines) if text.lstrip().startswith("def f("))
+    assert function.name.endswith(f"kernels.py:{head}")
+    for known in (function, pickled(function)):
+        with pytest.raises(LuaError) as caught:
+            known(1)
+        assert caught.value.message.endswith(f"kernels.py:{line}: here")
+        assert caught.value.frames[1].line == line
+
+
+ESCAPED = """
+def f(x):
+    "local y = x\\nerror('here')"
+"""
+
+JOINED_IN_THE_MIDDLE = '''
+def f(x):
+    """local \\
+    y = x
+    error('here')"""
+'''
+
+GIVEN_LATER = """
+def f(x):
+    "return 1"
+f.__doc__ = "local y\\nerror('here')"
+"""
+
+
+@pytest.mark.parametrize(
+    "source", [ESCAPED, JOINED_IN_THE_MIDDLE, GIVEN_LATER], ids=["escaped", "joined", "given later"]
+)
+def test_where_lines_differ_errors_name_the_function_and_the_line_of_the_docstring(
+    tmp_path: Path, source: str
+) -> None:
+    path = tmp_path / "kernels.py"
+    path.write_text(source)
+    with pytest.raises(LuaError, match=r"^f:2: here"):
+        osthread.lua(runpy.run_path(str(path))["f"])(1)
+
+
+def test_without_the_source_errors_name_the_function_and_the_line_of_the_docstring(tmp_path: Path) -> None:
+    source = 'def f(x):\n  """\n  error("here")\n  """'
+    with pytest.raises(LuaError, match=r"^f:2: here"):
+        osthread.lua(defined(source))(1)
+    path = tmp_path / "kernels.py"
+    path.write_text(source)
+    function = runpy.run_path(str(path))["f"]
+    for other in ("", "\n" + source, source.replace("here", "there"), source[:-3], "class C: pass\n" * 4):
+        path.write_text(other)
+        with pytest.raises(LuaError, match=r"^f:2: here"):
+            osthread.lua(function)(1)
+
+
+def test_syntax_errors_name_the_python_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "kernels.py"
+    for body, line in [
+        ("'return x +'", 5),
+        ("'return x + -- y'", 6),
+        ('"""\n  local y = = 1\n  """', 6),
+        ('"""\n  return x +\n  """', 7),
+    ]:
+        path.write_text(f"import osthread\n\n@osthread.lua\ndef f(x):\n  {body}\n")
+        with pytest.raises(LuaSyntaxError) as caught:
+            runpy.run_path(str(path))
+        assert (caught.value.chunk, caught.value.line) == (str(path), line)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.py")
+    path.write_text(IN_ONE_LINE)
+    with pytest.raises(LuaError, match=r"caf\\udce9\.py:4: here"):
+        runpy.run_path(str(path))["f"](1)
