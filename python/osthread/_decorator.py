@@ -96,6 +96,16 @@ def lua(function: Callable[..., Any]) -> DecoratedFunction:
     >>> add(20, 22)
     42
 
+    Lua code sees no variables of Python, a closure's neither. Helpers and constants are arguments, or come with the
+    options ``globals`` and ``modules`` of a thread, state or pool, or are the upvalues of a function that Lua code
+    makes:
+
+    >>> @osthread.lua
+    ... def scaled(factor, f):
+    ...     "return function(x) return factor * f(x) end"
+    >>> scaled(10, add)  # a LuaFunction with both of them
+    <LuaFunction ...>
+
     In a class it is a method: ``self`` is passed first, and crosses to Lua as any argument does, or is a
     :class:`ConversionError`. With ``@staticmethod`` above it there is none.
     """

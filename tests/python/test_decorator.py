@@ -44,6 +44,14 @@ def test_no_parameters_and_any_number() -> None:
     assert count("a", "b", "c") == ("a", 2)
 
 
+def test_helpers_are_arguments_or_upvalues() -> None:
+    @osthread.lua
+    def scaled(factor: float, f: LuaFunction) -> None:
+        "return function(x) return factor * f(x, 1) end"
+
+    assert scaled(10, add)(2) == 30
+
+
 # --- Methods --------------------------------------------------------------------------------------------
 
 
