@@ -75,6 +75,15 @@ std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const 
   return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results, std::move(pledge)});
 }
 
+// The error of an item, of many.
+[[noreturn]] void raise_item(const std::exception_ptr& error, const std::vector<Frame>& frames,
+                             std::size_t item, const Encoding& encoding) {
+  const py::object exception = exception_object(error, frames, encoding);
+  add_note(exception, "in item " + std::to_string(item) + ", counted from 0");
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+  throw py::error_already_set();
+}
+
 // `lists`: the argument lists, as tuples; or the arguments themselves, if each is alone in its list.
 std::unique_ptr<PyTask> map(Self<PyPool> pool, const py::object& code, const std::string& chunk_name,
                             const py::list& lists, bool alone, std::size_t chunk) {
@@ -84,13 +93,17 @@ std::unique_ptr<PyTask> map(Self<PyPool> pool, const py::object& code, const std
   if (alone) values.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     const py::handle list = PyList_GET_ITEM(lists.ptr(), static_cast<Py_ssize_t>(i));
-    if (alone) {
-      values.push_back(to_value(list, "args[1]", encoding));
-      continue;
+    try {
+      if (alone) {
+        values.push_back(to_value(list, "args[1]", encoding));
+        continue;
+      }
+      Values one = to_values(py::reinterpret_borrow<py::tuple>(list), "args", encoding);
+      if (values.empty()) values.reserve(count * one.size());
+      std::move(one.begin(), one.end(), std::back_inserter(values));
+    } catch (const ConversionError&) {
+      raise_item(std::current_exception(), {}, i, encoding);
     }
-    Values one = to_values(py::reinterpret_borrow<py::tuple>(list), "args", encoding);
-    if (values.empty()) values.reserve(count * one.size());
-    std::move(one.begin(), one.end(), std::back_inserter(values));
   }
   Job job = host::submit(*pool->pool, code_of(code, chunk_name), std::move(values), count, chunk, nullptr);
   return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results, nullptr});
@@ -161,7 +174,7 @@ py::list take(Self<PyTask> task, std::size_t first, const py::object& timeout) {
   for (std::size_t item = first; item < end && host::settled(job, item); ++item) {
     if (host::status(job, item) != TaskStatus::finished) {
       if (item > first) break;  // its turn comes
-      raise(host::error(job, item), host::error_frames(job, item), task->results->encoding());
+      raise_item(host::error(job, item), host::error_frames(job, item), item, task->results->encoding());
     }
     results.append(result_of(job, item, task->results->encoding()));
   }
@@ -175,7 +188,7 @@ py::list collect(Self<PyTask> task) {
   const std::size_t count = host::count(job);
   for (std::size_t item = 0; item < count; ++item)
     if (host::settled(job, item) && host::status(job, item) != TaskStatus::finished)
-      raise(host::error(job, item), host::error_frames(job, item), task->results->encoding());
+      raise_item(host::error(job, item), host::error_frames(job, item), item, task->results->encoding());
   drop_dead_references();
   py::list results(count);
   for (std::size_t item = 0; item < count; ++item)

@@ -67,12 +67,14 @@ py::object stop_error(const char* name, const Stop& error, const Encoding& encod
   return lua_error(name, error, encoding, py::dict(py::arg("stage") = stage_name(error.stage())));
 }
 
-// An exception of Python's own tells where in Lua it came through, as a note (Python 3.11).
+// Where in Lua an exception came through that is none of Lua's.
 void note_frames(const py::object& exception, const std::vector<Frame>& frames) {
-  if (frames.empty() || !py::hasattr(exception, "add_note")) return;
-  const py::str note = readable("Lua " + format_traceback(frames));
-  const py::object notes = py::getattr(exception, "__notes__", py::list());
-  if (!notes.contains(note)) call(exception.attr("add_note"), py::make_tuple(note));
+  if (!frames.empty()) add_note(exception, "Lua " + format_traceback(frames));
+}
+
+py::object noted(py::object exception, const std::vector<Frame>& frames) {
+  note_frames(exception, frames);
+  return exception;
 }
 
 py::object builtin(PyObject* type, const std::string& text) {
@@ -80,6 +82,13 @@ py::object builtin(PyObject* type, const std::string& text) {
 }
 
 }  // namespace
+
+void add_note(const py::object& exception, const std::string& text) {
+  if (!py::hasattr(exception, "add_note")) return;
+  const py::str note = readable(text);
+  const py::object notes = py::getattr(exception, "__notes__", py::list());
+  if (!notes.contains(note)) call(exception.attr("add_note"), py::make_tuple(note));
+}
 
 py::object frames_to_python(const std::vector<Frame>& frames) {
   py::tuple list(frames.size());
@@ -113,10 +122,12 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
   } catch (const LuaError& error) {
     return lua_error("LuaError", error, encoding);
   } catch (const ConversionError& error) {
-    return made(error.overflow() ? "ConversionOverflowError" : "ConversionError",
-                py::make_tuple(readable(error.what())), py::dict(py::arg("path") = readable(error.path())));
+    return noted(
+        made(error.overflow() ? "ConversionOverflowError" : "ConversionError",
+             py::make_tuple(readable(error.what())), py::dict(py::arg("path") = readable(error.path()))),
+        frames);
   } catch (const ChannelClosed& error) {
-    return made("ChannelClosed", error.what());
+    return noted(made("ChannelClosed", error.what()), frames);
   } catch (const TaskCancelled& error) {
     return made("CancelledError", error.what());
   } catch (const BrokenPool& error) {
@@ -130,9 +141,9 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
   } catch (const std::system_error& error) {
     return call(PyExc_OSError, py::make_tuple(error.code().value(), std::string(error.what())));
   } catch (const std::invalid_argument& error) {
-    return builtin(PyExc_ValueError, error.what());
+    return noted(builtin(PyExc_ValueError, error.what()), frames);
   } catch (const std::out_of_range& error) {
-    return builtin(PyExc_IndexError, error.what());
+    return noted(builtin(PyExc_IndexError, error.what()), frames);
   } catch (const std::bad_alloc&) {
     return builtin(PyExc_MemoryError, "out of memory");
   } catch (const std::exception& error) {

@@ -11,7 +11,10 @@
 
 namespace osthread::python {
 
-// The Python exception of a C++ one. `frames`: the Lua stack, noted on an exception of Python's own.
+// Tells something more of it, once (since Python 3.11).
+void add_note(const py::object& exception, const std::string& text);
+
+// The Python exception of a C++ one. `frames`: the Lua stack, noted on one that has none itself.
 py::object exception_object(const std::exception_ptr& exception, const std::vector<Frame>& frames,
                             const Encoding& encoding);
 

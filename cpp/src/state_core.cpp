@@ -107,14 +107,17 @@ Values StateCore::run(const Body& body, bool looked_after) {
   if (running_)
     throw std::logic_error(
         "this LuaState is running: a function that it calls can't run code in it; use another LuaState");
+  if (has_frames_) set_frames({});  // what comes may throw without any
   Outcome outcome = run_once(body, looked_after);
-  if (has_frames_ || !outcome.frames.empty()) {
-    has_frames_ = !outcome.frames.empty();
-    const std::lock_guard settings(locks_->settings);
-    last_frames_ = std::move(outcome.frames);
-  }
+  if (!outcome.frames.empty()) set_frames(std::move(outcome.frames));
   if (outcome.error) std::rethrow_exception(outcome.error);
   return std::move(outcome.results);
+}
+
+void StateCore::set_frames(std::vector<Frame> frames) noexcept {
+  has_frames_ = !frames.empty();
+  const std::lock_guard settings(locks_->settings);
+  last_frames_ = std::move(frames);
 }
 
 Outcome StateCore::run_once(const Body& body, bool looked_after) {

@@ -80,6 +80,7 @@ class StateCore {
   Outcome run_once(const Body& body, bool looked_after);
   Outcome attempt(const Body& body, Stop& stop, std::exception_ptr& refused);
   std::optional<Outcome> after(Stop& stop);
+  void set_frames(std::vector<Frame> frames) noexcept;
   void note_left() noexcept;
   std::exception_ptr finalize();
 

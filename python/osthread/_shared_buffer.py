@@ -27,12 +27,15 @@ class SharedBuffer(_core.SharedBuffer):
 
     In Python ``np.asarray(buffer)`` and ``memoryview(buffer)`` are the same memory; in Lua ``buffer[i]`` is an element,
     counted from 0 over all dimensions and checked against the bounds, ``#buffer`` their number, ``buffer.shape`` a
-    table, and ``buffer.data`` a pointer for FFI code, unchecked (and gone with the last handle of the buffer).
+    table, and ``buffer.data`` a pointer for FFI code, unchecked (and gone with the last handle of the buffer). An
+    element that is a structure refers to the memory, which stays as long as anything in the state does.
+    ``buffer:release()`` gives the memory up there, before its state's next garbage collection would.
 
     Every method may be called from any thread. The elements themselves are plain memory: threads that change the same
     ones take turns, or use :meth:`add`, :meth:`compare_and_set`, :meth:`wait` and :meth:`notify`, which take integers,
-    float32 and float64. After :meth:`release`, as at the end of a ``with`` block, whatever uses the object raises
-    ``ValueError``; Lua code that has the buffer keeps it.
+    float32 and float64. Those who wait are those of one buffer: another one of the same array has its own. After
+    :meth:`release`, as at the end of a ``with`` block, whatever uses the object raises ``ValueError``; Lua code that
+    has the buffer keeps it.
 
     >>> import numpy as np
     >>> a = np.arange(5.0)
@@ -198,7 +201,7 @@ def _checked(array: Any) -> str | None:
         ) from None
     except (ValueError, BufferError) as error:
         raise TypeError(f"{error}; pass a.view() as a dtype that has a form in C") from None
-    dtype = getattr(array, "dtype", None)
+    dtype: Any = getattr(array, "dtype", None)
     if not getattr(dtype, "fields", None):
         return None
     if dtype.itemsize != view.itemsize:

@@ -16,6 +16,7 @@ from osthread import (
     LuaError,
     LuaFunction,
     LuaMemoryError,
+    LuaPool,
     LuaState,
     LuaSyntaxError,
     LuaTimeout,
@@ -556,3 +557,49 @@ def test_errors_survive_pickling_and_copying(code: str, options: dict, moved: An
 def test_error_can_be_subclassed_and_made_in_python() -> None:
     error = LuaError("mine", value={"x": 1})
     assert (error.message, error.value, error.frames, str(error)) == ("mine", {"x": 1}, (), "mine")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("channel:send(coroutine.create(print))", ConversionError),
+        ("buffer:add(9, 1)", IndexError),
+        ("osthread.SharedBuffer('float46', 3)", ValueError),
+        ("back()", ConversionError),
+    ],
+)
+def test_errors_of_the_library_tell_the_line_in_lua(code: str, kind: type[Exception]) -> None:
+    names = {"channel": osthread.Channel(), "buffer": osthread.SharedBuffer("float64", 3), "back": object}
+    source = f"local osthread = require 'osthread'\n\n{code}"
+    with OSThread(source, globals=names) as thread:
+        error = thread.exception()
+    with LuaState(globals=names) as state:
+        with pytest.raises(kind) as raised:
+            state.execute(source)
+        with LuaPool(1, globals=names) as pool:
+            own = pool.submit(source).exception()
+        for each in (error, raised.value, own):
+            assert isinstance(each, kind)
+            (note,) = each.__notes__
+            assert ":3: in main chunk" in note
+        with pytest.raises(ConversionError) as raised:
+            state.execute("return ...", object())
+        assert not hasattr(raised.value, "__notes__")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
+def test_an_error_of_a_map_tells_the_item() -> None:
+    with LuaPool(2) as pool:
+        for items, code in (
+            ([1, 2, object()], "return ..."),
+            ([(1, 2), object()], "return ..."),
+            (range(9), "local i = ... if i == 7 then error('seven') end"),
+            (range(9), "local i = ... return i == 7 and coroutine.create(print) or i"),
+        ):
+            with pytest.raises((ConversionError, LuaError)) as raised:
+                list(pool.map(code, items))
+            assert (
+                f"in item {7 if len(items) == 9 else len(items) - 1}, counted from 0"
+                in raised.value.__notes__
+            )
