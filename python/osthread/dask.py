@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 try:
+    import cloudpickle
     import numpy as np
     from distributed import Client, WorkerPlugin, get_worker
     from distributed import Future as TaskFuture
@@ -33,6 +34,7 @@ from ._function import LuaFunction
 from ._options import ThreadOptions, code_parts
 from ._pool import LuaPool, PoolStatistics, begun, results_of
 from ._progress import progress_bar
+from .errors import LuaError
 
 try:
     from typing import Unpack
@@ -67,8 +69,8 @@ class _PoolPlugin(WorkerPlugin):  # type: ignore[misc]
             cancel()
 
     @contextmanager
-    def cancelled_by(self, cancel: Callable[[], Any]) -> Iterator[None]:
-        """In a task of the cluster: what stops it."""
+    def task(self, cancel: Callable[[], Any]) -> Iterator[None]:
+        """In a task of the cluster: what stops it. Its errors can be pickled."""
         worker = get_worker()
         key = worker.get_current_task()
         self._cancels[key] = cancel
@@ -77,8 +79,19 @@ class _PoolPlugin(WorkerPlugin):  # type: ignore[misc]
             cancel()
         try:
             yield
+        except LuaError as error:
+            error.value = _pickled_or_none(error.value)
+            raise
         finally:
             del self._cancels[key]
+
+
+def _pickled_or_none(value: Any) -> Any:
+    try:
+        cloudpickle.dumps(value)
+    except Exception:
+        return None
+    return value
 
 
 def _plugin(name: str) -> _PoolPlugin:
@@ -89,7 +102,7 @@ def _plugin(name: str) -> _PoolPlugin:
 def _call(name: str, f: LuaFunction, args: tuple[Any, ...]) -> Any:
     plugin = _plugin(name)
     future = plugin.pool.submit(f, *args)
-    with plugin.cancelled_by(future.cancel):
+    with plugin.task(future.cancel):
         return future.result()
 
 
@@ -98,11 +111,11 @@ def _call_each(name: str, f: LuaFunction, lists: list[tuple[Any, ...]]) -> tuple
     plugin = _plugin(name)
     task = plugin.pool._begin_map(f, lists)
     results: list[Any] = []
-    with plugin.cancelled_by(task._cancel):
-        try:
+    try:
+        with plugin.task(task._cancel):
             results.extend(results_of(task))
-        except Exception as error:
-            return results, error
+    except Exception as error:
+        return results, error
     return results, None
 
 
@@ -113,7 +126,7 @@ def _over_rows(
     plugin = _plugin(name)
     own = None if out is None else np.array(out)
     arrays = [np.require(array, requirements=["C", "ALIGNED"]) for array in arrays]  # they lie as they came
-    with plugin.pool._lend(f, arrays, own, args, rows=rows) as task, plugin.cancelled_by(task._cancel):
+    with plugin.pool._lend(f, arrays, own, args, rows=rows) as task, plugin.task(task._cancel):
         results = task._collect()
     return (None if own is None else own[slice(*rows)]), results
 

@@ -193,3 +193,19 @@ def test_wrong_options_are_told_at_once(client: Any) -> None:
         DaskLuaPool(client, colour="red")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="Client"):
         DaskLuaPool("client")
+
+
+def test_an_error_with_a_value_that_can_not_be_pickled_comes_without(pool: DaskLuaPool) -> None:
+    fails = """function(x) if x == 3 then error({channel = require("osthread").Channel()}) end return x end"""
+    error = pool.submit(fails, 3).exception(PATIENCE)
+    assert type(error) is LuaError
+    assert "table" in error.message
+    assert "stack traceback" in error.traceback
+    assert error.frames
+    assert error.value is None
+    results = pool.map(fails, range(6), chunksize=6)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(LuaError, match="table"):
+        next(results)
+    with pytest.raises(LuaError, match="table"):
+        pool.map_array("function(x, i, j) error({require('osthread').Channel()}) end", np.ones(3))
