@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures._base import LOGGER
 from typing import Any, Protocol
 
 from .errors import Stopped
 
-__all__ = ["AwaitedFuture", "CancelledStopped", "ThreadFuture", "WaitTimeoutError", "as_future_s"]
+__all__ = [
+    "AwaitedFuture",
+    "CancelledStopped",
+    "ThreadFuture",
+    "WaitTimeoutError",
+    "as_future_s",
+    "call_back",
+]
 
 if concurrent.futures.TimeoutError is TimeoutError:  # Python 3.11 and later
     WaitTimeoutError: type[TimeoutError] = TimeoutError
@@ -33,6 +42,15 @@ def as_future_s(error: BaseException, cancelled_by: tuple[type[Stopped], ...]) -
         replaced.__cause__ = error
         return replaced
     return error
+
+
+def call_back(future: concurrent.futures.Future[Any], callbacks: Iterable[Callable[[Any], object]]) -> None:
+    """Calls them; one that fails is logged."""
+    for callback in callbacks:
+        try:
+            callback(future)
+        except BaseException:  # the thread goes on, with the callbacks of others
+            LOGGER.exception("exception calling callback for %r", future)
 
 
 class Owner(Protocol):

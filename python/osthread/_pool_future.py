@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
-from concurrent.futures._base import FINISHED, LOGGER, PENDING
+from concurrent.futures._base import FINISHED, PENDING
 from typing import Any
 
 from . import _core
-from ._future import CancelledStopped, WaitTimeoutError, as_future_s
+from ._future import CancelledStopped, WaitTimeoutError, as_future_s, call_back
 from .errors import Killed, Stopped
 
 __all__ = ["PoolFuture"]
@@ -100,8 +100,4 @@ class PoolFuture(concurrent.futures.Future[Any]):
             self._condition.notify_all()
 
     def _call_back(self) -> None:
-        for callback in self._done_callbacks:
-            try:
-                callback(self)
-            except BaseException:  # the thread goes on, with the callbacks of others
-                LOGGER.exception("exception calling callback for %r", self)
+        call_back(self, self._done_callbacks)

@@ -6,11 +6,13 @@ of the cluster hands its function to it and waits, without the GIL.
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import os
 import threading
 import time
 import uuid
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -30,11 +32,12 @@ except ImportError as error:
     ) from None
 
 from . import _core
+from ._dask_future import Callbacks, ClusterFuture, unless_out_of_reach
 from ._function import LuaFunction
 from ._options import ThreadOptions, code_parts
-from ._pool import LuaPool, PoolStatistics, begun, results_of
+from ._pool import _PATIENCE_SECONDS, LuaPool, PoolStatistics, begun, results_of
 from ._progress import progress_bar
-from .errors import LuaError
+from .errors import LuaError, ThreadAbandonedWarning
 
 try:
     from typing import Unpack
@@ -136,49 +139,19 @@ def _statistics(name: str, dask_worker: Any) -> PoolStatistics:
     return statistics
 
 
-class _ClusterFuture(concurrent.futures.Future[Any]):
-    """Follows a task of the cluster. Its ``cancel()`` stops running code too."""
+def _end_pools(client: Client, name: str) -> concurrent.futures.Future[None] | None:
+    """Has the workers end their pools: when they have, if they can be told.
 
-    def __init__(self, task: TaskFuture) -> None:
-        super().__init__()
-        self._task = task
-        self._open = [True]  # whoever takes it out says how this ended
-        task.add_done_callback(self._follow)
+    Does not wait: a finalizer runs in whatever thread, in that of the client too.
+    """
 
-    def cancel(self) -> bool:
-        if not self._claim():
-            return False
-        self._task.cancel()
-        self._end_cancelled()
-        return True
+    async def unregister() -> None:
+        with unless_out_of_reach(client):
+            await client.unregister_worker_plugin(name)
 
-    def running(self) -> bool:
-        return not self.done() and self._task.status == "pending"
-
-    def _claim(self) -> bool:
-        try:
-            return self._open.pop()
-        except IndexError:
-            return False
-
-    def _end_cancelled(self) -> None:
-        super().cancel()
-        self.set_running_or_notify_cancel()
-
-    def _follow(self, task: TaskFuture) -> None:
-        if not self._claim():
-            return
-        try:
-            if task.status == "finished":
-                self.set_result(task.result())
-            elif task.status == "error":
-                self.set_exception(task.exception())
-            else:
-                self._end_cancelled()
-        except concurrent.futures.CancelledError:
-            self._end_cancelled()
-        except Exception as error:  # what it returned can't be unpickled here, say
-            self.set_exception(error)
+    if client.status != "running":
+        return None
+    return asyncio.run_coroutine_threadsafe(unregister(), client.loop.asyncio_loop)
 
 
 class DaskLuaPool(concurrent.futures.Executor):
@@ -186,8 +159,10 @@ class DaskLuaPool(concurrent.futures.Executor):
 
     ``client``: a ``distributed.Client``, not an asynchronous one. Each worker process, those too that come later, has a
     LuaPool that is made with ``max_workers``, ``setup``, ``tasks_per_state`` and the options; these, functions and
-    arguments are pickled. Python callables among them are called on the workers. The ``with`` block ends as that of a
-    LuaPool does. Every method may be called from any thread.
+    arguments are pickled. Python callables among them are called on the workers. The value of a LuaError that can't be
+    pickled is None. Callbacks of futures are called one after another, on a thread of the pool's. The ``with`` block
+    ends as that of a LuaPool does; a pool that is dropped leaves the workers when it has done what it was given. Every
+    method may be called from any thread.
 
     >>> with DaskLuaPool(Client()) as pool:
     ...     pool.submit("function(a, b) return a + b end", 1, 2).result()
@@ -211,11 +186,12 @@ class DaskLuaPool(concurrent.futures.Executor):
         self._client = client
         self._name = f"osthread-{uuid.uuid4().hex}"
         self._lock = threading.Lock()
-        self._ending = threading.Lock()
-        self._ended = False
-        self._futures: weakref.WeakSet[_ClusterFuture] = weakref.WeakSet()
+        self._callbacks = Callbacks()
         self._shut = False
+        self._ended: concurrent.futures.Future[None] | None = None
         client.register_plugin(_PoolPlugin(self._name, everything), name=self._name)
+        self._end_pools = weakref.finalize(self, _end_pools, client, self._name)
+        self._end_pools.atexit = False  # the client has ended then
 
     # --- Giving it work -------------------------------------------------------------------------------
 
@@ -246,7 +222,7 @@ class DaskLuaPool(concurrent.futures.Executor):
         if buffersize is None:
             source = list(source)
             total = len(source)
-        threads = max(1, sum(self._client.nthreads().values()))
+        threads = max(1, sum(self._open_client().nthreads().values()))
         size = chunksize or max(1, (total or 0) // (_BATCHES * threads))
         lists = iter(source)
         batches = iter(lambda: list(islice(lists, size)), [])
@@ -292,7 +268,7 @@ class DaskLuaPool(concurrent.futures.Executor):
             raise ValueError("map_array: there is no array")
         if any(array.ndim == 0 or len(array) != len(whole[0]) for array in whole):
             raise ValueError("map_array: the arrays must have the same number of rows")
-        workers = list(self._client.nthreads())
+        workers = list(self._open_client().nthreads())
         count = len(whole[0])
         bounds = [count * i // len(workers) for i in range(len(workers) + 1)]
         sent = self._client.scatter([*everything, target], broadcast=True, hash=False)
@@ -315,14 +291,22 @@ class DaskLuaPool(concurrent.futures.Executor):
                 future.cancel()
         return results if out is None else out
 
-    def _run(self, call: Callable[..., Any], *args: Any, workers: list[str] | None = None) -> _ClusterFuture:
+    def _run(self, call: Callable[..., Any], *args: Any, workers: list[str] | None = None) -> ClusterFuture:
         with self._lock:
             if self._shut:
                 raise RuntimeError("this DaskLuaPool has been shut down: it takes no more tasks")
-            task = self._client.submit(call, self._name, *args, pure=False, workers=workers)
-            future = _ClusterFuture(task)
-            self._futures.add(future)
+            task = self._open_client().submit(call, self._name, *args, pure=False, workers=workers)
+            future = ClusterFuture(task, self._callbacks)
+        self._client.loop.add_callback(self._follow, future, task)
         return future
+
+    async def _follow(self, future: ClusterFuture, task: TaskFuture) -> None:
+        await future.follow(task)  # a pool that is dropped stays as long
+
+    def _open_client(self) -> Client:
+        if self._client.status in ("closing", "closed"):
+            raise RuntimeError("the client of this DaskLuaPool is closed")
+        return self._client
 
     # --- Ending it ------------------------------------------------------------------------------------
 
@@ -331,25 +315,38 @@ class DaskLuaPool(concurrent.futures.Executor):
         with self._lock:
             first = not self._shut
             self._shut = True
-            futures = list(self._futures)
         if cancel_futures:
-            for future in futures:
-                future.cancel()
+            self._cancel()
         if wait:
-            self._end(futures)
+            self._end()
         elif first:
-            threading.Thread(target=self._end, args=(futures,), name="DaskLuaPool-end", daemon=True).start()
+            threading.Thread(target=self._end, name="DaskLuaPool-end", daemon=True).start()
 
     def terminate(self) -> None:
-        """Ends what runs and what is queued, and waits."""
-        self.shutdown(cancel_futures=True)
+        """Ends what runs and what is queued, and waits. A callback that does not return is given up, with a warning."""
+        with self._lock:
+            self._shut = True
+        self._cancel()
+        if not self._end(_PATIENCE_SECONDS):
+            warnings.warn(
+                f"a callback of a future of {self!r} did not return when it was terminated",
+                ThreadAbandonedWarning,
+                stacklevel=2,
+            )
 
-    def _end(self, futures: list[_ClusterFuture]) -> None:
-        concurrent.futures.wait(futures)
-        with self._ending:
-            if not self._ended:
-                self._client.unregister_worker_plugin(self._name)
-                self._ended = True
+    def _cancel(self) -> None:
+        for future in self._callbacks.expected():
+            future.cancel()
+
+    def _end(self, patience: float | None = None) -> bool:
+        """Waits until all is done; for callbacks no longer than that, and returns whether they have returned."""
+        concurrent.futures.wait(self._callbacks.expected())
+        returned = self._callbacks.wait(patience)
+        with self._lock:
+            self._ended = self._end_pools() or self._ended  # it acts once
+        if self._ended is not None:
+            self._ended.result()  # again after Ctrl-C, say
+        return returned
 
     def __enter__(self) -> DaskLuaPool:
         return self
@@ -357,14 +354,18 @@ class DaskLuaPool(concurrent.futures.Executor):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.shutdown()
-        else:
+        if kind is not None:
             self.terminate()
+            return
+        try:
+            self.shutdown()
+        except BaseException:  # Ctrl-C
+            self.terminate()
+            raise
 
     def statistics(self) -> PoolStatistics:
         """The sum over all workers."""
-        each = self._client.run(_statistics, self._name).values()
+        each = self._open_client().run(_statistics, self._name).values()
         names = PoolStatistics.__dataclass_fields__
         return PoolStatistics(**{name: sum(getattr(one, name) for one in each) for name in names})
 

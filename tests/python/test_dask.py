@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import gc
 import os
+import queue
+import signal
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import osthread
 import pytest
-from osthread import LuaError, LuaMemoryError, LuaSyntaxError, LuaTimeout
+from osthread import LuaError, LuaMemoryError, LuaSyntaxError, LuaTimeout, ThreadAbandonedWarning
 from waiting import PATIENCE, wait_until
 
 distributed = pytest.importorskip("distributed")
@@ -25,6 +32,9 @@ pytestmark = [
 
 SQUARE = "function(x) return x * x end"
 FOREVER = "while true do end"
+UNTIL_THERE = (
+    "function(path) local file repeat file = io.open(path) until file file:close() return 'there' end"
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +54,21 @@ def client() -> Iterator[Any]:
 def pool(client: Any) -> Iterator[DaskLuaPool]:
     with DaskLuaPool(client, 2, grace=0.05) as pool:
         yield pool
+
+
+@pytest.fixture
+def own_client(client: Any) -> Iterator[Any]:
+    """Another client of the same cluster, to be closed."""
+    with distributed.Client(client.scheduler.address, set_as_default=False) as own:
+        yield own
+
+
+def is_on_workers(client: Any, pool_name: str) -> bool:
+    return any(client.run(lambda dask_worker: pool_name in dask_worker.plugins).values())
+
+
+def data_on_workers(client: Any) -> int:
+    return sum(client.run(lambda dask_worker: len(dask_worker.data)).values())
 
 
 def runs(pool: DaskLuaPool, count: int) -> None:
@@ -193,6 +218,184 @@ def test_wrong_options_are_told_at_once(client: Any) -> None:
         DaskLuaPool(client, colour="red")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="Client"):
         DaskLuaPool("client")
+
+
+# --- Callbacks ---
+
+
+def test_a_callback_may_wait_for_another_task(pool: DaskLuaPool, tmp_path: Path) -> None:
+    told: queue.Queue[Any] = queue.Queue()
+
+    def go_on(future: concurrent.futures.Future[Any]) -> None:
+        told.put(threading.current_thread().name)
+        told.put(pool.submit("return ... .. ' again'", future.result()).result(PATIENCE))
+
+    pool.submit(UNTIL_THERE, str(tmp_path / "gate")).add_done_callback(go_on)
+    (tmp_path / "gate").touch()
+    assert told.get(timeout=PATIENCE) == "DaskLuaPool-callbacks"
+    assert told.get(timeout=PATIENCE) == "there again"
+
+
+def test_a_callback_of_dask_s_may_wait_for_a_task(client: Any, pool: DaskLuaPool) -> None:
+    told: queue.Queue[Any] = queue.Queue()
+    future = client.submit(int, 3, pure=False)
+    future.add_done_callback(lambda future: told.put(pool.submit(SQUARE, 3).result(PATIENCE)))
+    assert told.get(timeout=PATIENCE) == 9
+
+
+def test_a_slow_callback_holds_up_callbacks_alone(pool: DaskLuaPool) -> None:
+    entered, leave = threading.Event(), threading.Event()
+    order: queue.Queue[str] = queue.Queue()
+
+    def slow(_: object) -> None:
+        entered.set()
+        leave.wait(PATIENCE)
+        order.put("slow")
+
+    first, second = pool.submit(FOREVER), pool.submit(FOREVER)
+    first.add_done_callback(slow)
+    second.add_done_callback(lambda _: order.put("second"))
+    threading.Thread(target=first.cancel).start()
+    assert entered.wait(PATIENCE)
+    second.cancel()
+    assert pool.submit(SQUARE, 3).result(PATIENCE) == 9
+    assert order.empty()
+    leave.set()
+    assert [order.get(timeout=PATIENCE) for _ in range(2)] == ["slow", "second"]
+
+
+def test_shutdown_waits_for_callbacks(client: Any, tmp_path: Path) -> None:
+    pool = DaskLuaPool(client, 1)
+    left = threading.Event()
+
+    def slow(_: object) -> None:
+        wait_until(lambda: pool._shut)
+        for _ in range(10):  # longer than the end of a pool whose callbacks have returned
+            client.submit(int, 3, pure=False).result()
+        left.set()
+
+    pool.submit(UNTIL_THERE, str(tmp_path / "gate")).add_done_callback(slow)
+    (tmp_path / "gate").touch()
+    pool.shutdown()
+    assert left.is_set()
+
+
+def test_a_callback_may_shut_the_pool_down_and_raise_anything(client: Any) -> None:
+    pool = DaskLuaPool(client, 1, grace=0.02)
+    ended: queue.Queue[str] = queue.Queue()
+
+    def end(_: object) -> None:
+        pool.shutdown(cancel_futures=True)
+        ended.put("pool")
+        sys.exit("of a callback")
+
+    futures = [pool.submit(FOREVER) for _ in range(3)]
+    futures[0].add_done_callback(end)
+    futures[1].add_done_callback(lambda _: ended.put("callback"))
+    futures[0].cancel()
+    assert [ended.get(timeout=PATIENCE) for _ in range(2)] == ["pool", "callback"]
+    assert not is_on_workers(client, pool._name)
+
+
+def test_terminate_gives_a_callback_up(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("osthread.dask._PATIENCE_SECONDS", 0.01)
+    pool = DaskLuaPool(client, 1, grace=0.02)
+    leave, left = threading.Event(), threading.Event()
+
+    def slow(_: object) -> None:
+        leave.wait(PATIENCE)
+        left.set()
+
+    pool.submit(FOREVER).add_done_callback(slow)
+    with pytest.warns(ThreadAbandonedWarning, match="callback"):
+        pool.terminate()
+    leave.set()
+    assert left.wait(PATIENCE)
+
+
+# --- What stays on the cluster ---
+
+
+def test_a_pool_that_is_dropped_leaves_the_workers(client: Any, tmp_path: Path) -> None:
+    pool = DaskLuaPool(client, 1)
+    future, name = pool.submit(UNTIL_THERE, str(tmp_path / "gate")), pool._name
+    del pool
+    gc.collect()
+    assert is_on_workers(client, name)  # it does what it was given
+    (tmp_path / "gate").touch()
+    assert future.result(PATIENCE) == "there"
+    wait_until(lambda: not is_on_workers(client, name))
+
+
+# --- Ends ---
+
+
+def test_a_closed_client_is_no_error_at_the_end(client: Any, own_client: Any) -> None:
+    with pytest.raises(ZeroDivisionError), DaskLuaPool(own_client, 1) as pool:  # noqa: PT012
+        future = pool.submit(FOREVER)
+        own_client.close()
+        raise ZeroDivisionError
+    assert future.cancelled()
+    pool.shutdown()
+    client.unregister_worker_plugin(pool._name)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "told"),
+    [("connecting", RuntimeError, False), ("running", OSError, False), ("running", ValueError, True)],
+)
+def test_a_client_that_loses_the_cluster_is_no_error_at_the_end(
+    client: Any,
+    own_client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+    error: type[Exception],
+    told: bool,
+) -> None:
+    def breaks_off(*_: object, **__: object) -> None:
+        own_client.status = status
+        raise error("of the client")
+
+    pool = DaskLuaPool(own_client, 1, grace=0.02)
+    future = pool.submit(FOREVER)
+    if not told:
+        monkeypatch.setattr(own_client, "cancel", breaks_off)
+    monkeypatch.setattr(own_client, "unregister_worker_plugin", breaks_off)
+    with pytest.raises(error) if told else contextlib.nullcontext():
+        pool.terminate()
+    assert future.cancelled()
+    own_client.status = "running"
+    client.unregister_worker_plugin(pool._name)
+
+
+def test_a_closed_client_takes_no_tasks(client: Any, own_client: Any) -> None:
+    with DaskLuaPool(own_client, 1) as pool:
+        own_client.close()
+        for ask in (
+            lambda: pool.submit("return 1"),
+            lambda: pool.map("return 1", [1]),
+            pool.statistics,
+        ):
+            with pytest.raises(RuntimeError, match="client of this DaskLuaPool is closed"):
+                ask()
+    client.unregister_worker_plugin(pool._name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to oneself")
+def test_ctrl_c_while_the_end_of_the_block_waits_terminates(client: Any) -> None:
+    def interrupt() -> None:
+        wait_until(lambda: pool._shut)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), DaskLuaPool(client, 1, grace=0.02) as pool:  # noqa: PT012
+        future = pool.submit(FOREVER)
+        runs(pool, 1)
+        threading.Thread(target=interrupt).start()
+    assert future.cancelled()
+    assert not is_on_workers(client, pool._name)
+
+
+# --- What is wrong is told ---
 
 
 def test_an_error_with_a_value_that_can_not_be_pickled_comes_without(pool: DaskLuaPool) -> None:
