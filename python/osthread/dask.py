@@ -17,7 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice, pairwise
+from itertools import cycle, islice, pairwise
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +37,7 @@ from ._function import LuaFunction
 from ._options import ThreadOptions, code_parts
 from ._pool import _PATIENCE_SECONDS, LuaPool, PoolStatistics, begun, results_of
 from ._progress import progress_bar
+from ._shared_buffer import _checked
 from .errors import LuaError, ThreadAbandonedWarning
 
 try:
@@ -48,6 +49,8 @@ __all__ = ["DaskLuaPool"]
 
 # How many batches of a map each thread of the cluster gets, so that uneven ones balance.
 _BATCHES = 4
+# How often the arrays of a map_array are sent, if they are lost with a worker process. So often Dask tries a task.
+_ATTEMPTS = 4
 # What becomes of a task of the cluster that is not to be run any more.
 _UNWANTED = ("cancelled", "released", "forgotten")
 
@@ -258,44 +261,84 @@ class DaskLuaPool(concurrent.futures.Executor):
         """As :meth:`osthread.LuaPool.map_array`, each worker process over a part of the rows.
 
         The arrays are sent to all of them, whole; what the kernel writes into ``out`` comes back. Changes of the other
-        arrays do not: they are copies there.
+        arrays do not: they are copies there. The part of a process that dies is done by another.
         """
         function = _function(f)
         everything = [np.asarray(array) for array in arrays]
-        target = None if out is None else np.asarray(out)
+        target = None
+        if out is not None:
+            _checked(out)  # or NumPy copies it, and what is written there is lost
+            target = np.asarray(out)
+            if not target.flags.writeable:
+                raise ValueError("map_array: out is read-only")
         whole = everything if target is None else [*everything, target]
         if not whole:
             raise ValueError("map_array: there is no array")
         if any(array.ndim == 0 or len(array) != len(whole[0]) for array in whole):
             raise ValueError("map_array: the arrays must have the same number of rows")
-        workers = list(self._open_client().nthreads())
-        count = len(whole[0])
-        bounds = [count * i // len(workers) for i in range(len(workers) + 1)]
-        sent = self._client.scatter([*everything, target], broadcast=True, hash=False)
-        futures = [
-            self._run(_over_rows, function, rows, sent[:-1], sent[-1], args, workers=[worker])
-            for worker, rows in zip(workers, pairwise(bounds), strict=True)
-            if rows[0] < rows[1]
-        ]
+        workers = len(self._open_client().nthreads())
+        if workers == 0:
+            raise RuntimeError(
+                "map_array: the cluster has no workers; client.wait_for_workers(1) waits for one"
+            )
+        bounds = [len(whole[0]) * i // workers for i in range(workers + 1)]
+        parts = deque(part for part in pairwise(bounds) if part[0] < part[1])
         results: list[Any] = []
-        parts = iter(futures)
+        for rows, written, returned in progress_bar(
+            self._over_parts(parts, function, [*everything, target], args), progress, len(parts)
+        ):
+            if target is not None:
+                target[rows] = written
+            results.extend(returned)
+        return results if out is None else out
+
+    def _over_parts(
+        self, parts: deque[tuple[int, int]], function: LuaFunction, arrays: list[Any], args: tuple[Any, ...]
+    ) -> Iterator[tuple[slice, Any, list[Any]]]:
+        """What a kernel writes into each part of the rows, and returns for it, in order. The last array is ``out``."""
+        sent: list[TaskFuture] = []
+        futures: deque[ClusterFuture] = deque()
+        why = None
         try:
-            for future in progress_bar(parts, progress, len(futures)):
-                part, returned = future.result()
-                if target is not None:
-                    start = bounds[futures.index(future)]
-                    target[start : start + len(part)] = part
-                results.extend(returned)
+            for _ in range(_ATTEMPTS):
+                client = self._open_client()
+                try:
+                    # Not to all at once: a broadcast hangs if one dies. They fetch them from each other.
+                    sent = client.scatter(arrays, hash=False)
+                except OSError as error:  # whoever was to get one has died
+                    why = error
+                    continue
+                workers = cycle(client.nthreads() or [None])
+                futures.extend(
+                    self._run(_over_rows, function, part, sent[:-1], sent[-1], args, worker=next(workers))
+                    for part in parts
+                )
+                while futures:
+                    concurrent.futures.wait([futures[0]])
+                    if futures[0].cancelled():  # with an array that nobody alive has
+                        break
+                    written, returned = futures.popleft().result()
+                    yield slice(*parts.popleft()), written, returned
+                if not parts:
+                    return
+                while futures:
+                    futures.popleft().cancel()
+            raise RuntimeError(
+                f"map_array: its arrays were lost with worker processes that died, {_ATTEMPTS} times"
+            ) from why
         finally:
             for future in futures:
                 future.cancel()
-        return results if out is None else out
+            # The traceback of an error has this frame, which would keep the arrays on the workers.
+            del sent, futures, why
 
-    def _run(self, call: Callable[..., Any], *args: Any, workers: list[str] | None = None) -> ClusterFuture:
+    def _run(self, call: Callable[..., Any], *args: Any, worker: str | None = None) -> ClusterFuture:
+        """``worker``: which should do it. If that dies another does."""
+        where = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
         with self._lock:
             if self._shut:
                 raise RuntimeError("this DaskLuaPool has been shut down: it takes no more tasks")
-            task = self._open_client().submit(call, self._name, *args, pure=False, workers=workers)
+            task = self._open_client().submit(call, self._name, *args, pure=False, **where)
             future = ClusterFuture(task, self._callbacks)
         self._client.loop.add_callback(self._follow, future, task)
         return future

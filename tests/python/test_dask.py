@@ -35,6 +35,7 @@ FOREVER = "while true do end"
 UNTIL_THERE = (
     "function(path) local file repeat file = io.open(path) until file file:close() return 'there' end"
 )
+FAILS = "function(x, i, j) error('kernel') end"
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +221,47 @@ def test_wrong_options_are_told_at_once(client: Any) -> None:
         DaskLuaPool("client")
 
 
+# --- Worker processes that die ---
+
+
+@pytest.mark.parametrize("deadly", [{0}, {0, 32}], ids=["one", "all"])
+def test_map_array_goes_on_when_worker_processes_die(
+    client: Any, pool: DaskLuaPool, tmp_path: Path, deadly: set[int]
+) -> None:
+    def die_once(start: int) -> None:
+        if start not in (0, 32):  # where the parts of the two processes begin
+            return
+        begun, died = tmp_path / f"{start} begun", tmp_path / f"{start} died"
+        begun.touch()
+        if start in deadly and not died.exists():
+            while not all((tmp_path / f"{part} begun").exists() for part in (0, 32)):
+                pass  # until both have the arrays
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    x, out = np.arange(64.0), np.zeros(64)
+    kernel = "function(x, out, i, j, die) die(i) for k = i, j - 1 do out[k] = 2 * x[k] end end"
+    client.wait_for_workers(2)
+    pool.map_array(kernel, x, out=out, args=(die_once,))
+    assert {mark.name for mark in tmp_path.glob("* died")} == {f"{start} died" for start in deadly}
+    np.testing.assert_array_equal(out, 2 * x)
+    client.wait_for_workers(2)
+
+
+def test_a_kernel_that_ends_every_worker_process_is_an_error(
+    client: Any, pool: DaskLuaPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osthread.dask._ATTEMPTS", 1)  # each takes its time
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises((RuntimeError, distributed.KilledWorker), match="died"):
+        pool.map_array("function(x, i, j, die) die() end", np.zeros(64), args=(die,))
+    client.wait_for_workers(2)
+    assert pool.submit(SQUARE, 3).result(PATIENCE) == 9
+
+
 # --- Callbacks ---
 
 
@@ -327,6 +369,16 @@ def test_a_pool_that_is_dropped_leaves_the_workers(client: Any, tmp_path: Path) 
     wait_until(lambda: not is_on_workers(client, name))
 
 
+def test_results_and_arrays_do_not_stay_on_the_workers(client: Any, pool: DaskLuaPool) -> None:
+    wait_until(lambda: data_on_workers(client) == 0)
+    future = pool.submit(SQUARE, 3)
+    with pytest.raises(LuaError, match="kernel") as kept:
+        pool.map_array(FAILS, np.ones(100))
+    assert future.result(PATIENCE) == 9
+    wait_until(lambda: data_on_workers(client) == 0)
+    assert kept.value.traceback
+
+
 # --- Ends ---
 
 
@@ -374,6 +426,7 @@ def test_a_closed_client_takes_no_tasks(client: Any, own_client: Any) -> None:
         for ask in (
             lambda: pool.submit("return 1"),
             lambda: pool.map("return 1", [1]),
+            lambda: pool.map_array(FAILS, np.ones(3)),
             pool.statistics,
         ):
             with pytest.raises(RuntimeError, match="client of this DaskLuaPool is closed"):
@@ -396,6 +449,27 @@ def test_ctrl_c_while_the_end_of_the_block_waits_terminates(client: Any) -> None
 
 
 # --- What is wrong is told ---
+
+
+def test_what_can_not_be_written_to_is_no_out(pool: DaskLuaPool) -> None:
+    kernel = "function(x, out, i, j) for k = i, j - 1 do out[k] = x[k] end end"
+    with pytest.raises(TypeError, match="not list"):
+        pool.map_array(kernel, np.ones(3), out=[0.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match="read-only"):
+        pool.map_array(kernel, np.ones(3), out=np.frombuffer(bytes(24)))
+    raw = bytearray(3)
+    assert pool.map_array("function(out, i, j) for k = i, j - 1 do out[k] = 7 end end", out=raw) is raw
+    assert raw == bytes([7, 7, 7])
+
+
+def test_map_array_without_workers() -> None:
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+        DaskLuaPool(client) as pool,
+        pytest.raises(RuntimeError, match="no workers"),
+    ):
+        pool.map_array(FAILS, np.ones(3))
 
 
 def test_an_error_with_a_value_that_can_not_be_pickled_comes_without(pool: DaskLuaPool) -> None:
