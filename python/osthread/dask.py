@@ -35,7 +35,7 @@ from . import _core
 from ._dask_future import Callbacks, ClusterFuture, unless_out_of_reach
 from ._function import LuaFunction
 from ._options import ThreadOptions, code_parts
-from ._pool import _PATIENCE_SECONDS, LuaPool, PoolStatistics, begun, results_of
+from ._pool import _PATIENCE_SECONDS, LuaPool, PoolStatistics, _positive, begun, results_of
 from ._progress import progress_bar
 from ._shared_buffer import _checked
 from .errors import LuaError, ThreadAbandonedWarning
@@ -137,9 +137,9 @@ def _over_rows(
     return (None if own is None else own[slice(*rows)]), results
 
 
-def _statistics(name: str, dask_worker: Any) -> PoolStatistics:
-    statistics: PoolStatistics = dask_worker.plugins[name].pool.statistics()
-    return statistics
+def _statistics(name: str, dask_worker: Any) -> PoolStatistics | None:
+    plugin: _PoolPlugin | None = dask_worker.plugins.get(name)
+    return plugin and plugin.pool.statistics()
 
 
 def _end_pools(client: Client, name: str) -> concurrent.futures.Future[None] | None:
@@ -214,12 +214,13 @@ class DaskLuaPool(concurrent.futures.Executor):
     ) -> Iterator[Any]:
         """As :meth:`osthread.LuaPool.map`; ``chunksize`` items make a task of the cluster, by default so many that each
         of its threads gets about four."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        end = None if timeout is None else _core.seconds_of(timeout)
+        deadline = None if end is None else time.monotonic() + end
         function = _function(f)
-        if chunksize is not None and chunksize < 1:
-            raise ValueError(f"chunksize must be at least 1, not {chunksize}")
-        if buffersize is not None and buffersize < 1:
-            raise ValueError(f"buffersize must be at least 1, not {buffersize}")
+        if chunksize is not None:
+            chunksize = _positive(chunksize, "chunksize")
+        if buffersize is not None:
+            buffersize = _positive(buffersize, "buffersize")
         source: Iterable[tuple[Any, ...]] = zip(*iterables, strict=False)
         total = None
         if buffersize is None:
@@ -264,6 +265,8 @@ class DaskLuaPool(concurrent.futures.Executor):
         arrays do not: they are copies there. The part of a process that dies is done by another.
         """
         function = _function(f)
+        if not isinstance(args, tuple):
+            raise TypeError(f"args must be a tuple, not {type(args).__name__}")
         everything = [np.asarray(array) for array in arrays]
         target = None
         if out is not None:
@@ -338,7 +341,11 @@ class DaskLuaPool(concurrent.futures.Executor):
         with self._lock:
             if self._shut:
                 raise RuntimeError("this DaskLuaPool has been shut down: it takes no more tasks")
-            task = self._open_client().submit(call, self._name, *args, pure=False, **where)
+            try:
+                task = self._open_client().submit(call, self._name, *args, pure=False, **where)
+            except TypeError as error:
+                # It names Dask's own object that could not be pickled, its cause what in that.
+                raise error.__cause__ or error from None
             future = ClusterFuture(task, self._callbacks)
         self._client.loop.add_callback(self._follow, future, task)
         return future
@@ -407,13 +414,16 @@ class DaskLuaPool(concurrent.futures.Executor):
             raise
 
     def statistics(self) -> PoolStatistics:
-        """The sum over all workers."""
-        each = self._open_client().run(_statistics, self._name).values()
+        """The sum over all workers that have their pool; after the end none has."""
+        each = list(filter(None, self._open_client().run(_statistics, self._name).values()))
         names = PoolStatistics.__dataclass_fields__
         return PoolStatistics(**{name: sum(getattr(one, name) for one in each) for name in names})
 
     def __repr__(self) -> str:
         return f"<DaskLuaPool over {self._client!r}{', shut down' if self._shut else ''}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a DaskLuaPool can't be pickled or copied: it belongs to a client")
 
 
 def _function(f: Any) -> LuaFunction:

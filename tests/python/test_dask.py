@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import copy
 import gc
 import os
 import queue
@@ -448,6 +449,12 @@ def test_ctrl_c_while_the_end_of_the_block_waits_terminates(client: Any) -> None
     assert not is_on_workers(client, pool._name)
 
 
+def test_statistics_after_the_end(client: Any) -> None:
+    with DaskLuaPool(client, 1) as pool:
+        assert pool.submit(SQUARE, 3).result(PATIENCE) == 9
+    assert pool.statistics().states == 0
+
+
 # --- What is wrong is told ---
 
 
@@ -460,6 +467,38 @@ def test_what_can_not_be_written_to_is_no_out(pool: DaskLuaPool) -> None:
     raw = bytearray(3)
     assert pool.map_array("function(out, i, j) for k = i, j - 1 do out[k] = 7 end end", out=raw) is raw
     assert raw == bytes([7, 7, 7])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"timeout": float("nan")}, ValueError, "timeout"),
+        ({"timeout": "a"}, TypeError, "number|float|seconds"),
+        ({"chunksize": 1.5}, TypeError, "chunksize must be an int"),
+        ({"chunksize": 0}, ValueError, "chunksize"),
+        ({"buffersize": 1.5}, TypeError, "buffersize must be an int"),
+    ],
+)
+def test_map_checks_its_arguments(
+    pool: DaskLuaPool, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        pool.map(SQUARE, range(3), **arguments)
+
+
+def test_map_array_checks_its_args(pool: DaskLuaPool) -> None:
+    with pytest.raises(TypeError, match="args must be a tuple, not list"):
+        pool.map_array(FAILS, np.ones(3), args=[1])  # type: ignore[arg-type]
+
+
+def test_an_argument_that_can_not_be_pickled_is_told(pool: DaskLuaPool) -> None:
+    with pytest.raises(TypeError, match=r"^a SharedBuffer can't be pickled"):
+        pool.submit("return 1", osthread.SharedBuffer("float64", 3))
+
+
+def test_a_pool_can_not_be_copied(pool: DaskLuaPool) -> None:
+    with pytest.raises(TypeError, match="a DaskLuaPool can't be pickled or copied"):
+        copy.copy(pool)
 
 
 def test_map_array_without_workers() -> None:
