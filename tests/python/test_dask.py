@@ -23,6 +23,7 @@ from osthread import LuaError, LuaMemoryError, LuaSyntaxError, LuaTimeout, Threa
 from waiting import PATIENCE, wait_until
 
 distributed = pytest.importorskip("distributed")
+import dask  # noqa: E402
 from osthread.dask import DaskLuaPool  # noqa: E402
 
 pytestmark = [
@@ -43,6 +44,8 @@ FAILS = "function(x, i, j) error('kernel') end"
 def client() -> Iterator[Any]:
     with (
         warnings.catch_warnings(),
+        # How long a worker tries to fetch an array from one that has died; 30 s else.
+        dask.config.set({"distributed.comm.timeouts.connect": "3s"}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
         ) as cluster,
