@@ -7,6 +7,7 @@
 #include "python_errors.hpp"
 #include "python_function.hpp"
 #include "python_shared.hpp"
+#include "python_types.hpp"
 #include "python_wait.hpp"
 
 namespace osthread::python {
@@ -79,7 +80,8 @@ std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const 
 [[noreturn]] void raise_item(const std::exception_ptr& error, const std::vector<Frame>& frames,
                              std::size_t item, const Encoding& encoding) {
   const py::object exception = exception_object(error, frames, encoding);
-  add_note(exception, "in item " + std::to_string(item) + ", counted from 0");
+  if (!py::isinstance(exception, types().errors.attr("BrokenLuaPool")))
+    add_note(exception, "in item " + std::to_string(item) + ", counted from 0");
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   throw py::error_already_set();
 }
@@ -110,8 +112,8 @@ std::unique_ptr<PyTask> map(Self<PyPool> pool, const py::object& code, const std
 }
 
 std::unique_ptr<PyTask> map_array(Self<PyPool> pool, const py::object& code, const std::string& chunk_name,
-                                  const py::tuple& arrays, const py::object& out,
-                                  const std::vector<bool>& lent, const py::tuple& args, std::size_t chunk,
+                                  const py::tuple& arrays, const py::object& out, const py::tuple& args,
+                                  std::size_t chunk,
                                   std::optional<std::pair<std::size_t, std::size_t>> rows) {
   std::vector<SharedBuffer> buffers;
   for (const py::handle array : arrays) buffers.push_back(shared_to_value(array).as<SharedBuffer>());
@@ -120,7 +122,7 @@ std::unique_ptr<PyTask> map_array(Self<PyPool> pool, const py::object& code, con
   if (!out.is_none()) options.out = shared_to_value(out).as<SharedBuffer>();
   const Code kernel = code_of(code, chunk_name);
   const GilRelease release;
-  Job job = host::submit_over(*pool->pool, kernel, buffers, std::move(options), lent);
+  Job job = host::submit_over(*pool->pool, kernel, buffers, std::move(options));
   return std::make_unique<PyTask>(PyTask{pool->pool, std::move(job), pool->results, nullptr});
 }
 
@@ -234,7 +236,7 @@ void bind_pool(py::module_& module) {
       .def("_map", &map, py::arg("code"), py::arg("chunk_name"), py::arg("lists"), py::arg("alone"),
            py::arg("chunk"))
       .def("_map_array", &map_array, py::arg("code"), py::arg("chunk_name"), py::arg("arrays"),
-           py::arg("out"), py::arg("lent"), py::arg("args"), py::arg("chunk"), py::arg("rows"))
+           py::arg("out"), py::arg("args"), py::arg("chunk"), py::arg("rows"))
       .def(
           "_close", [](Self<PyPool> pool, bool cancel) { host::close(*pool->pool, cancel); },
           py::arg("cancel"), release)

@@ -84,10 +84,15 @@ py::object builtin(PyObject* type, const std::string& text) {
 }  // namespace
 
 void add_note(const py::object& exception, const std::string& text) {
-  if (!py::hasattr(exception, "add_note")) return;
-  const py::str note = readable(text);
-  const py::object notes = py::getattr(exception, "__notes__", py::list());
-  if (!notes.contains(note)) call(exception.attr("add_note"), py::make_tuple(note));
+  try {
+    if (!py::hasattr(exception, "add_note")) return;
+    const py::str note = readable(text);
+    const py::object notes = py::getattr(exception, "__notes__", py::list());
+    if (!notes.contains(note)) call(exception.attr("add_note"), py::make_tuple(note));
+  } catch (py::error_already_set& error) {
+    // A class of the program's that makes something else of notes: its exception matters more.
+    if (!error.matches(PyExc_Exception)) throw;
+  }
 }
 
 py::object frames_to_python(const std::vector<Frame>& frames) {

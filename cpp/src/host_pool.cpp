@@ -118,8 +118,8 @@ Job submit(PoolCore& pool, const Code& code, Values arguments, std::size_t count
 }
 
 Job submit_over(PoolCore& pool, const Code& code, const std::vector<SharedBuffer>& arrays,
-                MapArrayOptions options, const std::vector<bool>& lent) {
-  return submit(pool, work_over(pool, code, arrays, std::move(options), lent), nullptr);
+                MapArrayOptions options) {
+  return submit(pool, work_over(pool, code, arrays, std::move(options)), nullptr);
 }
 
 bool cancel(PoolCore& pool, const Job& job) { return pool.cancel(job); }

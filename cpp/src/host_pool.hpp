@@ -65,9 +65,8 @@ OSTHREAD_EXPORT void require_usable(const PoolCore& pool);  // std::logic_error 
 // `arguments`: of `count` items, one list after another. As LuaPool::submit and map.
 OSTHREAD_EXPORT Job submit(PoolCore& pool, const Code& code, Values arguments, std::size_t count,
                            std::size_t chunk, std::unique_ptr<TaskObserver> observer);
-// `lent`: which of the arrays, `out` last, nobody shall have any more when it has ended.
 OSTHREAD_EXPORT Job submit_over(PoolCore& pool, const Code& code, const std::vector<SharedBuffer>& arrays,
-                                MapArrayOptions options, const std::vector<bool>& lent);
+                                MapArrayOptions options);
 OSTHREAD_EXPORT bool cancel(PoolCore& pool, const Job& job);
 OSTHREAD_EXPORT void close(PoolCore& pool, bool cancel) noexcept;
 OSTHREAD_EXPORT void stop_all(PoolCore& pool) noexcept;

@@ -49,6 +49,8 @@ class Interpreter {
   int keep(lua_CFunction through, void* context);
   // The same with what one that is kept returns for another and `args`. LuaError.
   int keep(lua_CFunction through, void* context, int maker, int function, const Values& args);
+  // Of each value whether it is an object that the state's code has no box of.
+  Values are_new(const Values& values) const;
   void select(int kept) noexcept;
   void drop(int kept) noexcept;
   // Runs it. `stop` is open and bound to this thread. Throws only what means that nothing ran.

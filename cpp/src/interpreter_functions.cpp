@@ -1,6 +1,7 @@
 // What the next run runs, if it is not compiled for it: a global function by its name, or one that is kept.
 #include "interpreter.hpp"
 #include "lua_call.hpp"
+#include "lua_object.hpp"
 #include "lua_value.hpp"
 #include "registry_slots.hpp"
 
@@ -105,6 +106,14 @@ int Interpreter::keep(lua_CFunction through, void* context, int maker, int funct
   Keep keep{through, context, false, maker, function, &args, LUA_NOREF};
   protect(keep_body, &keep);
   return keep.kept;
+}
+
+Values Interpreter::are_new(const Values& values) const {
+  Values answers;
+  answers.reserve(values.size());
+  for (const Value& value : values)
+    answers.emplace_back(value.type() == Value::Type::object && !is_boxed(vm_->state(), value.object()));
+  return answers;
 }
 
 // Neither of these two allocates: the places are there.

@@ -119,6 +119,7 @@ std::size_t kept_alone(const Vm& vm) noexcept {
 
 // The collector knows a handle, not what it keeps: a few of those may hold more than the machine has.
 void note_kept(Vm& vm, const Object& object) noexcept {
+  vm.has_new_handles = true;
   vm.kept_by_handles += object.keeps();
   if (vm.kept_by_handles < std::max(kMuch, vm.quota().used())) return;
   vm.kept_by_handles = 0;
@@ -227,6 +228,19 @@ int install_objects(lua_State* L) {
   lua_rawseti(L, LUA_REGISTRYINDEX, slot::kObject);
   Vm::of(L).drop_handles = drop_all;
   return 0;
+}
+
+bool is_boxed(lua_State* L, const Object* object) noexcept {
+  bool found = false;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kBoxes);
+  if (lua_istable(L, -1)) {
+    lua_pushlightuserdata(L, const_cast<Object*>(object));
+    lua_rawget(L, -2);
+    found = !lua_isnil(L, -1) && box_at(L, -1)->handle;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return found;
 }
 
 void push_object(lua_State* L, Object* object) {

@@ -12,6 +12,9 @@ namespace osthread {
 // Setup step: the metatable of handles.
 int install_objects(lua_State* L);
 
+// Whether the state has a box of it.
+bool is_boxed(lua_State* L, const Object* object) noexcept;
+
 // Pushes a handle, which takes a count of its own. May raise.
 void push_object(lua_State* L, Object* object);
 

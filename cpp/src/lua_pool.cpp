@@ -101,7 +101,7 @@ std::vector<Values> LuaPool::map(const Code& code, const std::vector<Values>& ar
 
 std::vector<Values> LuaPool::map_array(const Code& code, const std::vector<SharedBuffer>& arrays,
                                        MapArrayOptions options) {
-  return run_all(*core_, work_over(*core_, code, arrays, std::move(options), {}));
+  return run_all(*core_, work_over(*core_, code, arrays, std::move(options)));
 }
 
 void LuaPool::shutdown(bool wait, bool cancel) {

@@ -46,9 +46,6 @@ bool add_quickly(const BufferBox* box, double index, double number, double* sum)
 
 bool is_same(const Box* one, const Box* other) noexcept { return object_in(*one) == object_in(*other); }
 
-// For a finalizer, or for good: there is nothing to reach any more.
-void drop(Vm* vm, BufferBox* box) noexcept { empty_box(*vm, *box); }
-
 void reach_nothing(BufferBox& box) noexcept {
   box.address = 0;
   box.near = 0;
@@ -60,9 +57,19 @@ void release(Vm* vm, BufferBox* box) noexcept {
   empty_box(*vm, *box);
 }
 
+// As its finalizer: those of others that run after it may use it, which is an error then. At the state's end
+// it keeps what it has.
+void drop(Vm* vm, BufferBox* box) noexcept {
+  if (!vm->ending()) release(vm, box);
+}
+
 // The same for structures: their elements, and what is in these, are references into the memory, of which
 // only the state's other objects tell.
-bool drop_structures(Vm* vm, BufferBox* box) noexcept { return let_linger(*vm, *box); }
+bool drop_structures(Vm* vm, BufferBox* box) noexcept {
+  if (!let_linger(*vm, *box)) return false;
+  reach_nothing(*box);
+  return true;
+}
 
 bool is_referred_to(const Vm& vm, const Object& object) noexcept {
   const auto& core = static_cast<const SharedBufferCore&>(object);

@@ -14,18 +14,23 @@ namespace {
 constexpr std::size_t kSlicesOfWorker = 16;
 
 // Makes f(a1, ..., an, start, stop, ...) a function of start and stop; of none, when the arrays are to be
-// given back: those that were made for this call, as other code of the state may have the others.
+// given back: those that were new to the state, and so are of no other code of it.
 // What C has no number of Lua's for is no pointer: its elements would be cdata, of which a sum is no number
 // and no two are the same key, or bits.
-constexpr const char* kBind = R"(local f, count, more, lent = ...
+constexpr const char* kBind = R"(local f, is_new, count, more = ...
 local given, list, unpack = { select(5, ...) }, {}, unpack
 local without_pointer = { int64 = true, uint64 = true, float16 = true }
 for i = 1, count do list[i] = not without_pointer[given[i].dtype] and given[i].data or given[i] end
 for i = 1, more do list[count + 2 + i] = given[count + i] end
 return function(start, stop)
   if not start then
+    list = nil
     for i = 1, count do
-      if lent[i] then given[i]:release() end
+      -- Of structures: a pointer that is garbage refers to them, too, until it is collected.
+      if given[i].data and given[i].dtype:find("[ {]") then collectgarbage() break end
+    end
+    for i = 1, count do
+      if is_new[2 + i] then given[i]:release() end
     end
     return
   end
@@ -43,14 +48,13 @@ void check(const SharedBuffer& array, const std::string& name, const SharedBuffe
 }  // namespace
 
 PoolJob::Work work_over(PoolCore& core, const Code& code, const std::vector<SharedBuffer>& arrays,
-                        MapArrayOptions options, const std::vector<bool>& lent) {
+                        MapArrayOptions options) {
   std::vector<SharedBuffer> all = arrays;
   if (options.out) all.push_back(*options.out);
   if (all.empty()) throw std::invalid_argument("map_array: there is no array");
-  PoolJob::Work work{
-      .function = core.function_of(code),
-      .maker = core.function_of(Code(kBind, "=map_array")),
-      .make_of = {all.size(), options.args.size(), Value::array(Values(lent.begin(), lent.end()))}};
+  PoolJob::Work work{.function = core.function_of(code),
+                     .maker = core.function_of(Code(kBind, "=map_array")),
+                     .make_of = {all.size(), options.args.size()}};
   for (std::size_t i = 0; i < all.size(); ++i) {
     check(all[i], i == arrays.size() ? "out" : "array " + std::to_string(i + 1), all[0]);
     work.make_of.emplace_back(all[i]);

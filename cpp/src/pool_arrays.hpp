@@ -10,9 +10,8 @@ namespace osthread {
 
 class PoolCore;
 
-// As LuaPool::map_array has it. `lent`: which of the arrays, `out` last, are made for this alone: nobody has
-// them any more when it has ended. std::invalid_argument, LuaSyntaxError.
+// As LuaPool::map_array has it. std::invalid_argument, LuaSyntaxError.
 PoolJob::Work work_over(PoolCore& core, const Code& code, const std::vector<SharedBuffer>& arrays,
-                        MapArrayOptions options, const std::vector<bool>& lent);
+                        MapArrayOptions options);
 
 }  // namespace osthread

@@ -140,6 +140,11 @@ std::shared_ptr<PoolJob> PoolCore::next(PoolWorker& worker, bool idle) {
     }
     if (look() || changed_.park(ticket, rest) != Waiter::Outcome::timed_out) continue;
     rest = std::nullopt;
+    {
+      const std::lock_guard lock(mutex_);
+      --idle_;  // finalizers may take long, and another one is to be there for what comes
+      idle = false;
+    }
     worker.tidy_up();
   }
 }

@@ -35,8 +35,8 @@ class PoolJob : public std::enable_shared_from_this<PoolJob> {
   // `arguments`: those of one item after another, as many for each.
   struct Work {
     Value function{};
-    // The function to call is what `maker` returns for that one and these; called without arguments it gives
-    // them back.
+    // The function to call is what `maker` returns for that one, which of these are objects new to the state,
+    // and these; called without arguments it gives them back.
     Value maker{};
     Values make_of{};
     std::size_t count = 1;

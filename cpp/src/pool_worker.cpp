@@ -226,7 +226,9 @@ int PoolWorker::kept(Interpreter& interpreter, PoolJob& job) {
     const int maker = kept(interpreter, job.maker());
     const int function = kept(interpreter, job.function());
     if (!std::exchange(lent_, true)) job.lend();
-    made_ = interpreter.keep(&PoolWorker::run_items, this, maker, function, job.make_of());
+    Values make_of{Value::array(interpreter.are_new(job.make_of()))};
+    make_of.insert(make_of.end(), job.make_of().begin(), job.make_of().end());
+    made_ = interpreter.keep(&PoolWorker::run_items, this, maker, function, make_of);
   }
   return made_;
 }

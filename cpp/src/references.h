@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* Whether an object of the state's, or one that has died and is not collected yet, is a pointer or a
+/* Whether an object of the state's, or one that has died and is not collected yet, is or holds a pointer or a
  * reference into these bytes. Looks at all its objects, which takes about as long as marking them in a
  * collection. Not from compiled code, which may keep a pointer in a register alone. */
 int osthread_refers_into(lua_State* L, const void* data, size_t size);

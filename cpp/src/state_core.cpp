@@ -186,7 +186,7 @@ std::exception_ptr StateCore::finalize() {
 
 void StateCore::collect_garbage() {
   const Turn turn(*this);
-  if (!interpreter_->vm().handles) return;
+  if (!std::exchange(interpreter_->vm().has_new_handles, false) && !interpreter_->vm().lingering) return;
   const Running running(*this);
   interpreter_->collect(*locks_->stop);
   if (const std::optional<Outcome> left = after(*locks_->stop)) std::rethrow_exception(left->error);

@@ -134,6 +134,7 @@ class Vm {
   std::uint32_t halves = 0;            // lua_module: which of its halves in Lua have run
   void* handles = nullptr;             // lua_object: the objects of the host that it holds
   std::size_t kept_by_handles = 0;     // lua_object: bytes, of those made since it was last looked
+  bool has_new_handles = false;        // lua_object: since whoever collects set it to false
   void* lingering = nullptr;           // lua_object: those of them that nothing but a reference leads to
   void (*drop_handles)(Vm&) noexcept = nullptr;
   std::vector<Frame>* error_frames = nullptr;  // where the message handler puts the stack of an error

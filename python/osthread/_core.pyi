@@ -321,7 +321,6 @@ class Pool(metaclass=_pybind11_type):
         chunk_name: str,
         arrays: tuple[SharedBuffer, ...],
         out: SharedBuffer | None,
-        lent: list[bool],
         args: tuple[Any, ...],
         chunk: int,
         rows: tuple[int, int] | None,

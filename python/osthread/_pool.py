@@ -230,14 +230,12 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
             raise TypeError(f"args must be a tuple, not {type(args).__name__}")
         source, name = code_parts(f, None)
         chunk = 0 if chunksize is None else _positive(chunksize, "chunksize")
-        given = [*arrays]
-        with ExitStack() as lending:
-            buffers = tuple(_buffer(array, lending) for array in given)
-            target = None if out is None else _buffer(out, lending)
-            lent = [not isinstance(array, SharedBuffer) for array in (*given, out)]
+        with ExitStack() as lent:
+            buffers = tuple(_buffer(array, lent) for array in arrays)
+            target = None if out is None else _buffer(out, lent)
             if target is not None and target.readonly:
                 raise ValueError("map_array: out is read-only")
-            task = self._map_array(source, name, buffers, target, lent, args, chunk, rows)
+            task = self._map_array(source, name, buffers, target, args, chunk, rows)
             try:
                 yield task
             except BaseException:
@@ -359,8 +357,8 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - time.monotonic(), 0.0)
 
 
-def _buffer(array: Any, lending: ExitStack) -> SharedBuffer:
-    return array if isinstance(array, SharedBuffer) else lending.enter_context(SharedBuffer(array))
+def _buffer(array: Any, lent: ExitStack) -> SharedBuffer:
+    return array if isinstance(array, SharedBuffer) else lent.enter_context(SharedBuffer(array))
 
 
 def _positive(number: Any, name: str, most: int = sys.maxsize) -> int:

@@ -603,3 +603,21 @@ def test_an_error_of_a_map_tells_the_item() -> None:
                 f"in item {7 if len(items) == 9 else len(items) - 1}, counted from 0"
                 in raised.value.__notes__
             )
+
+
+def test_an_exception_that_takes_no_notes_comes_all_the_same() -> None:
+    class Silent(Exception):
+        __notes__ = None
+
+        def add_note(self, note: str) -> None:
+            raise TypeError("no notes")
+
+    def fail() -> None:
+        raise Silent
+
+    with LuaState() as state, pytest.raises(Silent):
+        state.execute("(...)()", fail)
+    with LuaPool(1) as pool:
+        assert isinstance(pool.submit("(...)()", fail).exception(), Silent)
+        with pytest.raises(Silent):
+            list(pool.map("(...)()", [fail]))

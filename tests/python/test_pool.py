@@ -857,6 +857,33 @@ def test_elements_that_have_no_number_in_c_are_lua_s_numbers(dtype: str, librari
     assert out.tolist() == [2.5, 3.5, 2.5, 2.5]
 
 
+def test_map_array_gives_structures_back_when_it_returns(pool: LuaPool) -> None:
+    memory = bytearray(8000)
+    a = np.frombuffer(memory, [("x", "f8")])
+    pool.map_array("function(a, i, j) for k = i, j - 1 do a[k].x = k end end", a)
+    assert a["x"].tolist() == list(range(1000))
+    del a
+    gc.collect()
+    memory.append(0)  # BufferError if anybody has it
+
+
+def test_a_job_does_not_wait_for_a_worker_that_tidies_up() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def finalize() -> None:
+        begun.set()
+        go.wait(PATIENCE)
+
+    with LuaPool(2, globals={"finalize": finalize}) as pool:
+        pool.submit(
+            "function(f) getmetatable(newproxy(true)).__gc = function() finalize() end end", list
+        ).result()
+        assert begun.wait(PATIENCE)
+        assert pool.submit("return 1").result(PATIENCE) == 1
+        assert not go.is_set()
+        go.set()
+
+
 def test_map_array_takes_no_buffer_from_other_code(pool: LuaPool) -> None:
     b = SharedBuffer(np.zeros(4))
     with LuaPool(1) as pool:

@@ -172,6 +172,10 @@ REFERENCES = {
     "an array in it": ("b[3].y", "[99]"),
     "an array in that": ("b[3].inner.rows[1]", "[1]"),
     "a pointer": ("b.data + 3", "[0].y[99]"),
+    "its end": ("b.data + 4", "[-1].y[99]"),
+    "a pointer in an array": ("require('ffi').new('double *[2]', {b[3].y, b[3].y})", "[1][99]"),
+    "a pointer in a structure": ("require('ffi').new('struct { double *p; }', {b[3].y})", ".p[99]"),
+    "one with a finalizer": ("require('ffi').gc(b[3].y, print)", "[99]"),
 }
 
 
@@ -193,6 +197,43 @@ def test_whatever_refers_to_a_structure_keeps_its_memory(
     lua.execute("kept = nil for _ = 1, 3 do collectgarbage() end")
     gc.collect()
     assert gone() is None
+
+
+def test_a_finalizer_may_read_the_structure_it_refers_to(lua: LuaState) -> None:
+    seen: list[float] = []
+    a = np.full(1000, 3.0, [("x", "f8")])
+    code = """
+        local b, ffi = ..., require 'ffi'
+        for i = 0, 20 do ffi.gc(b[i], function(element) see(element.x) end) end
+        b:release()"""
+    lua["see"] = seen.append
+    lua.execute(code, SharedBuffer(a))
+    gone = weakref.ref(a)
+    del a
+    for _ in range(4):
+        lua.execute("collectgarbage()")
+        gc.collect()
+    assert seen == [3.0] * 21
+    assert gone() is None
+
+
+@pytest.mark.parametrize("dtype", ["float64", [("x", "f8")]])
+def test_a_finalizer_that_finds_the_buffer_finalized_is_told(dtype: Any, lua: LuaState) -> None:
+    told: list[str] = []
+    lua["tell"] = told.append
+    code = """
+        local b, proxies = ..., {}
+        for i = 1, 20 do
+          proxies[i] = newproxy(true)
+          getmetatable(proxies[i]).__gc = function()
+            local worked, why = pcall(function() return b[0] end)
+            tell(worked and "worked" or why)
+          end
+        end"""
+    lua.execute(code, SharedBuffer(np.ones(1000, dtype)))
+    lua.execute("collectgarbage() collectgarbage()")
+    assert len(told) == 20
+    assert all(each == "worked" or "has been released" in each for each in told)
 
 
 def test_a_released_structure_goes_at_once_if_nothing_refers_to_it(lua: LuaState) -> None:
