@@ -2,7 +2,7 @@
 -- class of its own, made when the first such buffer comes.
 local osthread, core = ...
 local ffi = core.ffi
-local type, error, tonumber, tostring, istype = type, error, tonumber, tostring, ffi.istype
+local type, error, tonumber, tostring, istype, gc, new = type, error, tonumber, tostring, ffi.istype, ffi.gc, ffi.new
 local add_any, compare_and_set, notify, wait, shape, describe =
   core.add, core.compare_and_set, core.notify, core.wait, core.shape, core.describe
 local vm = ffi.cast("void *", core.vm)
@@ -25,12 +25,12 @@ local KINDS = {
   uint16 = { "uint16_t" },
   uint32 = { "uint32_t" },
   uint64 = { "uint64_t", read = "if v <= 0x20000000000000ULL then return tonumber(v) end return v" },
-  float16 = { "uint16_t", read = "return half_to_double(v)", write = "double_to_half(tonumber(value))" },
+  float16 = { "uint16_t", read = "return half_to_double(v)", write = "double_to_half(type(value) == 'cdata' and tonumber(value) or value)" },
   -- tonumber, as compiled code stores a 64-bit integer as a float wrongly (lj_opt_fold.c of LuaJIT 2.1).
-  float32 = { "float", write = "tonumber(value)" },
-  float64 = { "double", write = "tonumber(value)" },
-  complex64 = { "complex float" },
-  complex128 = { "complex double" },
+  float32 = { "float", write = "type(value) == 'cdata' and tonumber(value) or value" },
+  float64 = { "double", write = "type(value) == 'cdata' and tonumber(value) or value" },
+  complex64 = { "complex float", from_table = true },
+  complex128 = { "complex double", from_table = true },
 }
 
 -- Called by far(), that by a metamethod, that by the code whose mistake it is.
@@ -47,7 +47,7 @@ end
 -- One source for each class, as a function of several classes would not be compiled for any of them.
 local function source_of(kind)
   return [[
-local type, tonumber, cast, pointer, int, far, field, write_field, half_to_double, double_to_half, refuse_value = ...
+local type, tonumber, cast, pointer, int, far, field, write_field, half_to_double, double_to_half, refuse_value, from_table = ...
 return function(self, key)
   if type(key) == "number" then
     local i = tonumber(cast(int, key))
@@ -64,7 +64,9 @@ return function(self, key)
   return field(self, key)
 end, function(self, key, value)
   if type(key) == "number" then
-    if value == nil or type(value) == "string" or type(value) == "function" then refuse_value(value) end
+    if type(value) ~= "number" and type(value) ~= "cdata" and type(value) ~= "boolean" then
+      if type(value) ~= "table" or not from_table then refuse_value(value) end
+    end
     local i = tonumber(cast(int, key))
     if not (i == key and i >= 0 and i < self.__near) then i = far(self, key) end
     cast(pointer, self.__address)[i] = ]] .. (kind.write or "value") .. [[
@@ -92,17 +94,17 @@ local lingering = false -- something is to be looked at after the next collectio
 
 -- As often as it takes: what is collected then is not looked at any more.
 local function look_again()
-  lingering = true
-  ffi.gc(ffi.new "char[1]", function()
+  gc(new "char[1]", function()
     lingering = false
     if core.look_for_references() then look_again() end
   end)
+  lingering = true -- last: the others may fail for want of memory
 end
 
 local function refuse_readonly() error("this SharedBuffer is read-only", 2) end
 
 local function make_class(dtype, declaration, readonly, itemsize)
-  local kind = KINDS[dtype] or { declaration }
+  local kind = KINDS[dtype] or { declaration, from_table = true }
   local is_structure = KINDS[dtype] == nil
   local Box = ffi.typeof(BOX)
   local pointer = ffi.typeof((readonly and "const $ *" or "$ *"), ffi.typeof(kind[1]))
@@ -152,7 +154,7 @@ local function make_class(dtype, declaration, readonly, itemsize)
   end
 
   read, write = core.compile(source_of(kind))(
-    type, tonumber, ffi.cast, pointer, int, far, field, write_field, half_to_double, double_to_half, refuse_value
+    type, tonumber, ffi.cast, pointer, int, far, field, write_field, half_to_double, double_to_half, refuse_value, kind.from_table
   )
   if is_structure and not core.pointers then
     local function refuse() error("the elements of a structured buffer need the library ffi, which this code does not have", 3) end

@@ -117,13 +117,19 @@ std::size_t kept_alone(const Vm& vm) noexcept {
   return bytes;
 }
 
-// The collector knows a handle, not what it keeps: a few of those may hold more than the machine has.
+// The collector knows a handle, not what it keeps: a few of those may hold more than the machine has. As it
+// does, this waits until there may be as much garbage as was kept by what survived the last time.
 void note_kept(Vm& vm, const Object& object) noexcept {
-  vm.has_new_handles = true;
-  vm.kept_by_handles += object.keeps();
-  if (vm.kept_by_handles < std::max(kMuch, vm.quota().used())) return;
-  vm.kept_by_handles = 0;
-  if (kept_alone(vm) >= kMuch / 2) vm.quota().collect_garbage_soon();
+  Vm::Kept& kept = vm.kept;
+  kept.anything_new = true;
+  kept.since += object.keeps();
+  if (kept.since < std::max(kMuch, 2 * vm.quota().used())) return;
+  const std::size_t now = kept_alone(vm);
+  const std::size_t since = std::exchange(kept.since, 0);
+  if (std::exchange(kept.collected, false)) kept.survived = now - std::min(now, since);
+  if (now < std::max(kMuch / 2, 2 * kept.survived)) return;
+  kept.collected = true;
+  vm.quota().collect_garbage_soon();
 }
 
 // Takes a count of its own. May raise.

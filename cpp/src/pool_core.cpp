@@ -18,9 +18,6 @@ constinit std::atomic<unsigned> pools{0};
 // How long a worker looks for a job before it sleeps: about what waking a thread takes.
 constexpr std::chrono::microseconds kLook{50};
 
-// After how long without a job a worker gives up what its tasks have left behind.
-constexpr std::chrono::milliseconds kRest{100};
-
 // How many sources a pool knows as functions; then it begins anew.
 constexpr std::size_t kMostSources = 256;
 
@@ -123,7 +120,7 @@ std::shared_ptr<PoolJob> PoolCore::take_locked() noexcept {
 }
 
 std::shared_ptr<PoolJob> PoolCore::next(PoolWorker& worker, bool idle) {
-  std::optional<Clock::time_point> rest = Clock::now() + kRest;
+  std::optional<Clock::time_point> rest = Clock::now() + worker.rest();
   for (;;) {
     const Waiter::Ticket ticket = changed_.ticket();
     {

@@ -17,6 +17,10 @@ namespace {
 // How many functions a worker keeps made; beyond that the one that was not used for longest goes.
 constexpr std::size_t kMostFunctions = 64;
 
+// How many times longer than a collection takes a worker rests before it, so that it is not what it does all
+// the time where jobs come that seldom.
+constexpr int kRestsOfCollection = 20;
+
 }  // namespace
 
 PoolWorker::PoolWorker(std::shared_ptr<PoolCore> pool, std::string name)
@@ -131,13 +135,18 @@ void PoolWorker::retire_state() noexcept {
 }
 
 void PoolWorker::tidy_up() noexcept {
-  if (!state_ || state_->closed()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || !state_ || state_->closed()) return;
+  }
+  const Clock::time_point begun = Clock::now();
   try {
     state_->collect_garbage();
   } catch (const std::exception&) {
     // A finalizer had to be left, and the state with it: the next task gets another.
     tasks_left_ = 0;
   }
+  rest_ = std::max<std::chrono::nanoseconds>(rest_, kRestsOfCollection * (Clock::now() - begun));
 }
 
 void PoolWorker::run_some(PoolJob& job) {

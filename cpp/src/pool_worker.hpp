@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -37,6 +38,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   // On its thread, when there is nothing to do: objects of the host that are garbage in its state may hold
   // much memory, and what they hold, this pool.
   void tidy_up() noexcept;
+  std::chrono::nanoseconds rest() const noexcept { return rest_; }  // after so long without a job
   // It does not come back from its item: the job's are settled in its place.
   void abandon() noexcept;
 
@@ -88,8 +90,9 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   std::size_t item_ = 0;
   std::size_t next_item_ = 0;
   std::size_t taken_ = 0;  // how many from next_item_ on are this worker's
-  int made_ = kNothing;    // for this job alone, by its maker
-  bool lent_ = false;      // whether the job counts on that being given back
+  std::chrono::nanoseconds rest_ = std::chrono::milliseconds(100);
+  int made_ = kNothing;  // for this job alone, by its maker
+  bool lent_ = false;    // whether the job counts on that being given back
   bool giving_back_ = false;
   std::atomic<bool> running_{false};  // whether item_ is being run
 };

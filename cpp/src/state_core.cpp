@@ -186,9 +186,11 @@ std::exception_ptr StateCore::finalize() {
 
 void StateCore::collect_garbage() {
   const Turn turn(*this);
-  if (!std::exchange(interpreter_->vm().has_new_handles, false) && !interpreter_->vm().lingering) return;
+  if (!std::exchange(interpreter_->vm().kept.anything_new, false) && !interpreter_->vm().lingering) return;
   const Running running(*this);
-  interpreter_->collect(*locks_->stop);
+  // What lingers is looked at by a finalizer, which the next collection runs.
+  for (int round = 0; round < 2 && !interpreter_->collect(*locks_->stop); ++round)
+    if (!interpreter_->vm().lingering) break;
   if (const std::optional<Outcome> left = after(*locks_->stop)) std::rethrow_exception(left->error);
 }
 

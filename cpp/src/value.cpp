@@ -94,7 +94,7 @@ std::size_t Object::keeps() const noexcept { return 1024; }
 bool Object::same(const Object& other) const noexcept { return this == &other; }
 HostFunction::~HostFunction() = default;
 std::string HostFunction::describe() const { return "function of the host"; }
-std::size_t HostFunction::keeps() const noexcept { return 256 * 1024; }
+std::size_t HostFunction::keeps() const noexcept { return 64 * 1024; }
 
 struct Graph::Nodes {
   std::deque<TableData> tables;

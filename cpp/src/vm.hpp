@@ -133,9 +133,14 @@ class Vm {
   bool shared = false;                 // builtins: one of them has threads that use the state's memory
   std::uint32_t halves = 0;            // lua_module: which of its halves in Lua have run
   void* handles = nullptr;             // lua_object: the objects of the host that it holds
-  std::size_t kept_by_handles = 0;     // lua_object: bytes, of those made since it was last looked
-  bool has_new_handles = false;        // lua_object: since whoever collects set it to false
-  void* lingering = nullptr;           // lua_object: those of them that nothing but a reference leads to
+  // lua_object: what its handles keep, in bytes.
+  struct Kept {
+    std::size_t since = 0;      // of those made since it was last looked
+    std::size_t survived = 0;   // a collection
+    bool collected = false;     // since it was last looked
+    bool anything_new = false;  // since whoever collects at rest set it to false
+  } kept;
+  void* lingering = nullptr;  // lua_object: those of them that nothing but a reference leads to
   void (*drop_handles)(Vm&) noexcept = nullptr;
   std::vector<Frame>* error_frames = nullptr;  // where the message handler puts the stack of an error
 

@@ -487,12 +487,12 @@ def test_what_tasks_leave_behind_is_collected_before_it_is_too_much(many: str) -
                 assert pool.submit("function(b) return #b end", lent()).result() == 1 << 20
         assert alive(arrays) < 8
         functions: list[weakref.ref[Any]] = []
-        for _ in range(400):
+        for _ in range(1000):
             f = functools.partial(int)
             functions.append(weakref.ref(f))
             assert pool.submit("(...)()", f).result() is None
         del f
-        assert alive(functions) < 100
+        assert alive(functions) < 500
 
 
 def test_a_worker_that_rests_keeps_nothing_of_its_tasks() -> None:
@@ -522,12 +522,22 @@ def test_a_finalizer_without_end_in_a_resting_worker_is_stopped() -> None:
             if not pool.submit("return old").result():
                 break
         assert pool.statistics().states == 2
-    pool = LuaPool(1, setup=setup, grace=0.01)
     begun = threading.Event()
-    pool.submit("function(f) leave() end", begun.set).result()
-    wait_until(lambda: pool.statistics().idle == 1)
+    setup = setup.replace("while true", "begun() while true")
+    pool = LuaPool(1, setup=setup, grace=0.01, globals={"begun": begun.set})
+    pool.submit("function(f) leave() end", list).result()
+    assert begun.wait(PATIENCE)
     pool.terminate()
     assert pool.statistics().workers == 0
+
+
+def test_a_worker_that_rests_keeps_no_structure_of_its_tasks() -> None:
+    a = np.ones(1000, [("x", "f8")])
+    gone = weakref.ref(a)
+    with LuaPool(1) as pool:
+        assert pool.submit("function(b) return b[1].x end", SharedBuffer(a)).result() == 1
+        del a
+        wait_until(lambda: alive([gone]) == 0)
 
 
 # --- Limits, cancelling ---------------------------------------------------------------------------

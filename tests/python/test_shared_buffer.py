@@ -401,13 +401,18 @@ def test_a_64_bit_integer_is_an_index(lua: LuaState) -> None:
             lua.execute(use, SharedBuffer(a))
 
 
-@pytest.mark.parametrize("value", ["'x'", "print", "nil"])
+@pytest.mark.parametrize("value", ["'x'", "print", "nil", "{}", "coroutine.create(print)"])
 @pytest.mark.parametrize("dtype", ["int32", "float32", "bool"])
 def test_what_is_no_number_is_refused(value: str, dtype: str, lua: LuaState) -> None:
     with pytest.raises(LuaError, match=r'^\[string "[^"]*"\]:1: .*can\'t be an element'):
         lua.execute(f"(...)[0] = {value}", SharedBuffer(dtype, 3))
-    with pytest.raises(LuaError, match="cannot convert"):
-        lua.execute("(...)[0] = {}", SharedBuffer("int32", 3))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16", "float32", "float64", "bool"])
+def test_a_boolean_is_0_or_1(dtype: str, lua: LuaState) -> None:
+    a = np.zeros(3, dtype)
+    lua.execute("local b = ... b[0], b[1] = true, false b[2] = true", SharedBuffer(a))
+    assert a.tolist() == [1, 0, 1]
 
 
 @pytest.mark.parametrize("to", ["float16", "float32", "float64"])
