@@ -3,10 +3,10 @@
 
 #include <array>
 #include <atomic>
-#include <barrier>
 #include <numeric>
 #include <thread>
 
+#include "osthread/sync.hpp"
 #include "support.hpp"
 
 using osthread::Channel;
@@ -20,11 +20,11 @@ using namespace std::chrono_literals;
 // Runs body(i) in `count` threads that begin together.
 template <class F>
 void run_together(int count, F body) {
-  std::barrier start(count);
+  osthread::Barrier start(static_cast<std::size_t>(count));  // that of mingw-w64's libstdc++ may hang
   std::vector<std::jthread> threads;
   for (int i = 0; i < count; ++i)
     threads.emplace_back([&, i] {
-      start.arrive_and_wait();
+      start.wait();
       body(i);
     });
 }
