@@ -508,7 +508,7 @@ def test_a_pool_can_not_be_copied(pool: DaskLuaPool) -> None:
 
 def test_map_array_without_workers() -> None:
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
         DaskLuaPool(client) as pool,
         pytest.raises(RuntimeError, match="no workers"),
