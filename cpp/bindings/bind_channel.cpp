@@ -114,8 +114,7 @@ py::object try_receive(Self<PyChannel> channel) {
                            (sent == 1 ? " value was sent" : " values were sent");
   const py::object error = call(types().errors.attr("ChannelClosed"), py::make_tuple(text));
   error.attr("sent") = sent;
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-  throw py::error_already_set();
+  raise_object(error);
 }
 
 // Numbers out of an array, without the GIL and without a Python object for each.
@@ -170,8 +169,7 @@ void send_many(Self<PyChannel> channel, const py::object& values) {
 [[noreturn]] void refused_after(const py::list& received, const Encoding& encoding) {
   const py::object error = exception_object(std::current_exception(), {}, encoding);
   error.attr("received") = py::tuple(received);
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-  throw py::error_already_set();
+  raise_object(error);
 }
 
 py::object receive_many(Self<PyChannel> channel, std::size_t most, const py::object& timeout) {

@@ -82,8 +82,7 @@ std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const 
   const py::object exception = exception_object(error, frames, encoding);
   if (!py::isinstance(exception, types().errors.attr("BrokenLuaPool")))
     add_note(exception, "in item " + std::to_string(item) + ", counted from 0");
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
-  throw py::error_already_set();
+  raise_object(exception);
 }
 
 // `lists`: the argument lists, as tuples; or the arguments themselves, if each is alone in its list.

@@ -58,10 +58,7 @@ auto within_looked_after(State& state, Body body) {
   }
   --state.users;
   drop_dead_references();
-  if (const py::object interrupt = take_signal_error()) {
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(interrupt.ptr())), interrupt.ptr());
-    throw py::error_already_set();
-  }
+  if (const py::object interrupt = take_signal_error()) raise_object(interrupt);
   if (failure) look_at_signals();  // one may have ended it before anybody could look
   if (failure) raise(failure, state.state->error_frames(), state.encoding);
   return result;

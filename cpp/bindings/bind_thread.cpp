@@ -245,8 +245,8 @@ int Thread::traverse(visitproc visit, void* arg) const {
 }
 
 void write_unraisable(const py::object& exception, const py::object& where) {
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
-  PyErr_WriteUnraisable(where.ptr());
+  set_object(exception);
+  write_raised(where);
 }
 
 const Thread* thread_in(py::handle object) {

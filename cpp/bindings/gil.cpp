@@ -4,6 +4,7 @@
 #include <chrono>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -25,11 +26,41 @@ struct Dropped {
 // function makes when it is first called stays locked in a fork's child, if a thread was making it.
 Dropped* dropped_list = new Dropped;
 
-// Which may run a finalizer.
-[[gnu::noinline]] void drop(PyObject* object) {
+// Before Python 3.14 the interpreter ends a foreign thread that asks for the GIL during finalization, by
+// pthread_exit(), which would unwind our frames, drop their objects without the GIL and end in
+// std::terminate. This stops the thread where it is instead, until the process has gone.
+class StayOnThreadExit {
+ public:
+  StayOnThreadExit() = default;
+  StayOnThreadExit(const StayOnThreadExit&) = delete;
+  StayOnThreadExit& operator=(const StayOnThreadExit&) = delete;
+  ~StayOnThreadExit() noexcept(false) {
+    // What it is armed around throws no C++ exception: left early, the thread is being ended.
+    while (armed_) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+  void disarm() noexcept { armed_ = false; }
+
+ private:
+  bool armed_ = true;
+};
+
+// Around whatever may ask for the GIL. A function of its own, which may be unwound: in one that is noexcept
+// the thread's end would be the process's before StayOnThreadExit comes to its turn.
+template <class F>
+[[gnu::noinline]] auto staying(F ask) {
   StayOnThreadExit stay;
-  Py_DECREF(object);
-  stay.disarm();
+  if constexpr (std::is_void_v<decltype(ask())>) {
+    ask();
+    stay.disarm();
+  } else {
+    const auto answer = ask();
+    stay.disarm();
+    return answer;
+  }
+}
+
+void drop(PyObject* object) {
+  staying([object] { Py_DECREF(object); });  // which may run a finalizer
 }
 
 int drop_all(void*) {
@@ -55,39 +86,24 @@ void note_ending() noexcept { interpreter_ending.store(true, std::memory_order_s
 void forget_parents() noexcept { dropped_list = new Dropped; }
 bool ending() noexcept { return interpreter_ending.load(std::memory_order_seq_cst); }
 
-StayOnThreadExit::~StayOnThreadExit() noexcept(false) {
-  // What it is armed around throws no C++ exception: left early, the thread is being ended.
-  while (armed_) std::this_thread::sleep_for(std::chrono::hours(1));
-}
-
 namespace {
 
 thread_local bool kept_thread_state = false;
 
-// Functions of their own, which may be unwound: in one that is noexcept the thread's end would be the
-// process's before StayOnThreadExit comes to its turn.
-[[gnu::noinline]] PyGILState_STATE ensure_gil() {
-  StayOnThreadExit stay;
-  const PyGILState_STATE before = PyGILState_Ensure();
-  stay.disarm();
-  return before;
+PyGILState_STATE ensure_gil() {
+  return staying([] { return PyGILState_Ensure(); });
 }
 
-[[gnu::noinline]] void release_gil(PyGILState_STATE before) {
-  StayOnThreadExit stay;
-  PyGILState_Release(before);  // which may end a thread state, and with it what threading.local holds
-  stay.disarm();
-}
-
-[[gnu::noinline]] void restore_gil(PyThreadState* state) {
-  StayOnThreadExit stay;
-  PyEval_RestoreThread(state);
-  stay.disarm();
+void release_gil(PyGILState_STATE before) {
+  // It may end a thread state, and with it what threading.local holds.
+  staying([before] { PyGILState_Release(before); });
 }
 
 }  // namespace
 
-GilRelease::~GilRelease() { restore_gil(state_); }
+GilRelease::~GilRelease() {
+  staying([this] { PyEval_RestoreThread(state_); });
+}
 
 void keep_thread_state() noexcept {
   if (std::exchange(kept_thread_state, true)) return;
@@ -112,23 +128,26 @@ GilHold::GilHold() {
 GilHold::~GilHold() { release_gil(state_); }
 
 py::object call(py::handle function, const py::tuple& args, py::handle named_args) {
-  StayOnThreadExit stay;
-  PyObject* result = PyObject_Call(function.ptr(), args.ptr(), named_args.ptr());
-  stay.disarm();
+  PyObject* const result =
+      staying([&] { return PyObject_Call(function.ptr(), args.ptr(), named_args.ptr()); });
   if (!result) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(result);
 }
 
+void write_raised(py::handle where) noexcept {
+  staying([where] { PyErr_WriteUnraisable(where.ptr()); });
+}
+
 void discard(py::error_already_set& error, py::handle where) noexcept {
-  StayOnThreadExit stay;
-  error.discard_as_unraisable(py::reinterpret_borrow<py::object>(where));
-  stay.disarm();
+  error.restore();
+  write_raised(where);
 }
 
 void discard(py::error_already_set& error, const char* where) noexcept {
-  StayOnThreadExit stay;
-  error.discard_as_unraisable(where);
-  stay.disarm();
+  PyObject* const text = PyUnicode_FromString(where);
+  if (!text) PyErr_Clear();  // then the hook is told the error alone
+  discard(error, text);
+  Py_XDECREF(text);
 }
 
 Reference::~Reference() {

@@ -21,21 +21,6 @@ class InterpreterEnding : public std::runtime_error {
       : std::runtime_error("the Python interpreter is ending: its functions can't be called any more") {}
 };
 
-// Before Python 3.14 the interpreter ends a foreign thread that asks for the GIL during finalization, by
-// pthread_exit(), which would unwind our frames and end in std::terminate. Armed around whatever may ask for
-// the GIL, this stops the thread where it is instead, until the process has gone.
-class StayOnThreadExit {
- public:
-  StayOnThreadExit() = default;
-  StayOnThreadExit(const StayOnThreadExit&) = delete;
-  StayOnThreadExit& operator=(const StayOnThreadExit&) = delete;
-  ~StayOnThreadExit() noexcept(false);
-  void disarm() noexcept { armed_ = false; }
-
- private:
-  bool armed_ = true;
-};
-
 // Holds the GIL, on any thread. Throws InterpreterEnding. An OSThread keeps the thread state it gets at first
 // until drop_thread_state() at its end, as threading.local and context variables hang on it.
 class GilHold {
@@ -74,7 +59,8 @@ class GilRelease {
 // the frames that call it could not be dropped then.
 py::object call(py::handle function, const py::tuple& args = py::tuple(), py::handle named_args = {});
 
-// The same for what may run the program's sys.unraisablehook.
+// What the program's sys.unraisablehook is told: the error that is set, or this one.
+void write_raised(py::handle where) noexcept;
 void discard(py::error_already_set& error, py::handle where) noexcept;
 void discard(py::error_already_set& error, const char* where) noexcept;
 

@@ -156,10 +156,17 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
   }
 }
 
-void raise(const std::exception_ptr& exception, const std::vector<Frame>& frames, const Encoding& encoding) {
-  const py::object object = exception_object(exception, frames, encoding);
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), object.ptr());
+void set_object(const py::object& exception) noexcept {
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+}
+
+void raise_object(const py::object& exception) {
+  set_object(exception);
   throw py::error_already_set();
+}
+
+void raise(const std::exception_ptr& exception, const std::vector<Frame>& frames, const Encoding& encoding) {
+  raise_object(exception_object(exception, frames, encoding));
 }
 
 namespace {
@@ -172,8 +179,7 @@ void set_error_of(const std::exception_ptr& exception) {
   } catch (const py::builtin_exception& error) {
     error.set_error();
   } catch (const std::exception&) {
-    const py::object object = exception_object(exception, {}, Encoding("utf-8"));
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), object.ptr());
+    set_object(exception_object(exception, {}, Encoding("utf-8")));
   }
 }
 

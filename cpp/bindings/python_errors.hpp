@@ -18,7 +18,11 @@ void add_note(const py::object& exception, const std::string& text);
 py::object exception_object(const std::exception_ptr& exception, const std::vector<Frame>& frames,
                             const Encoding& encoding);
 
-// Raises it.
+// Makes it the error that is set; and throws that.
+void set_object(const py::object& exception) noexcept;
+[[noreturn]] void raise_object(const py::object& exception);
+
+// Raises what exception_object() makes.
 [[noreturn]] void raise(const std::exception_ptr& exception, const std::vector<Frame>& frames,
                         const Encoding& encoding);
 
