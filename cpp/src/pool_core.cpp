@@ -120,7 +120,7 @@ std::shared_ptr<PoolJob> PoolCore::take_locked() noexcept {
 }
 
 std::shared_ptr<PoolJob> PoolCore::next(PoolWorker& worker, bool idle) {
-  std::optional<Clock::time_point> rest = Clock::now() + worker.rest();
+  bool tidy = false;
   for (;;) {
     const Waiter::Ticket ticket = changed_.ticket();
     {
@@ -135,8 +135,10 @@ std::shared_ptr<PoolJob> PoolCore::next(PoolWorker& worker, bool idle) {
       idle_ += !idle;
       idle = true;
     }
-    if (look() || changed_.park(ticket, rest) != Waiter::Outcome::timed_out) continue;
-    rest = std::nullopt;
+    if (look()) continue;
+    const auto rested = tidy ? std::nullopt : std::optional(Clock::now() + worker.rest());
+    if (changed_.park(ticket, rested) != Waiter::Outcome::timed_out) continue;
+    tidy = true;
     {
       const std::lock_guard lock(mutex_);
       --idle_;  // finalizers may take long, and another one is to be there for what comes
