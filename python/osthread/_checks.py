@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 from typing import Any
 
 
@@ -81,3 +83,15 @@ def check_encoding(value: Any) -> None:
         "".encode(value)
     except (LookupError, ValueError):
         raise ValueError(f"encoding: there is none called {value!r}") from None
+
+
+def positive(value: Any, name: str, most: int = sys.maxsize) -> int:
+    """A whole number from 1 on, as an int."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    whole = operator.index(value)
+    if whole < 1:
+        raise ValueError(f"{name} must be at least 1, not {whole}")
+    if whole > most:
+        raise ValueError(f"{name} must be at most {most}, not {whole}")
+    return whole

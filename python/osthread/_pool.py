@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-import operator
 import os
-import sys
 import time
 import warnings
 import weakref
@@ -18,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _core
+from ._checks import positive
 from ._future import WaitTimeoutError
 from ._options import ThreadOptions, check_thread, code_parts, prepare
 from ._pool_future import PoolFuture
@@ -30,11 +29,11 @@ try:
 except ImportError:  # Python 3.10: only type checkers ask
     Unpack = tuple  # type: ignore[assignment]
 
-__all__ = ["LuaPool", "PoolStatistics", "begun", "results_of"]
+__all__ = ["CALLBACK_SECONDS", "LuaPool", "PoolStatistics", "begun", "results_of"]
 
 _MOST_WORKERS = 1 << 15
 # How long the callbacks of a pool that is terminated may take to return.
-_PATIENCE_SECONDS = 5.0
+CALLBACK_SECONDS = 5.0
 _OF_ONE_THREAD = ("suspended", "on_exit", "chunk_name", "closes", "notify")
 
 # Those that may have something to do at the program's end.
@@ -102,8 +101,8 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
             raise TypeError(f"setup must be Lua source or a path, not {type(setup).__name__}")
         source, _ = code_parts(setup, None)
         assert isinstance(source, bytes)
-        workers = _cpus() if max_workers is None else _positive(max_workers, "max_workers", _MOST_WORKERS)
-        per_state = 0 if tasks_per_state is None else _positive(tasks_per_state, "tasks_per_state")
+        workers = _cpus() if max_workers is None else positive(max_workers, "max_workers", _MOST_WORKERS)
+        per_state = 0 if tasks_per_state is None else positive(tasks_per_state, "tasks_per_state")
         super().__init__(prepare(checked), workers, source, per_state)
         self._shut = False
         _pools.add(self)
@@ -142,9 +141,9 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         """
         end = None if timeout is None else _core.seconds_of(timeout)
         deadline = None if end is None else time.monotonic() + end
-        chunk = _positive(chunksize, "chunksize")
+        chunk = positive(chunksize, "chunksize")
         if buffersize is not None:
-            ahead = _positive(buffersize, "buffersize")
+            ahead = positive(buffersize, "buffersize")
             return progress_bar(
                 self._map_ahead(f, zip(*iterables, strict=False), ahead, deadline), progress, None
             )
@@ -229,7 +228,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         if not isinstance(args, tuple):
             raise TypeError(f"args must be a tuple, not {type(args).__name__}")
         source, name = code_parts(f, None)
-        chunk = 0 if chunksize is None else _positive(chunksize, "chunksize")
+        chunk = 0 if chunksize is None else positive(chunksize, "chunksize")
         with ExitStack() as lent:
             buffers = tuple(_buffer(array, lent) for array in arrays)
             target = None if out is None else _buffer(out, lent)
@@ -264,7 +263,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         or in C code that does not return is given up (:class:`Abandoned`), with a :class:`ThreadAbandonedWarning`,
         after four seconds and four grace times. Callbacks of futures have five seconds to return.
         """
-        self._terminate_within(_PATIENCE_SECONDS)
+        self._terminate_within(CALLBACK_SECONDS)
 
     def _terminate_within(self, seconds: float) -> None:
         """``seconds``: how long callbacks may take to return."""
@@ -359,17 +358,6 @@ def _left(deadline: float | None) -> float | None:
 
 def _buffer(array: Any, lent: ExitStack) -> SharedBuffer:
     return array if isinstance(array, SharedBuffer) else lent.enter_context(SharedBuffer(array))
-
-
-def _positive(number: Any, name: str, most: int = sys.maxsize) -> int:
-    if isinstance(number, bool) or not hasattr(number, "__index__"):
-        raise TypeError(f"{name} must be an int, not {type(number).__name__}")
-    whole = operator.index(number)
-    if whole < 1:
-        raise ValueError(f"{name} must be at least 1, not {whole}")
-    if whole > most:
-        raise ValueError(f"{name} must be at most {most}, not {whole}")
-    return whole
 
 
 def _cpus() -> int:

@@ -15,16 +15,14 @@ import uuid
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle, islice, pairwise
 from types import TracebackType
 from typing import Any
 
 try:
-    import cloudpickle
     import numpy as np
-    from distributed import Client, WorkerPlugin, get_worker
+    from distributed import Client
     from distributed import Future as TaskFuture
 except ImportError as error:
     raise ImportError(
@@ -32,13 +30,15 @@ except ImportError as error:
     ) from None
 
 from . import _core
+from ._checks import positive
 from ._dask_future import Callbacks, ClusterFuture, unless_out_of_reach
+from ._dask_worker import PoolPlugin, call_each, call_one, over_rows, statistics_of
 from ._function import LuaFunction
 from ._options import ThreadOptions, code_parts
-from ._pool import _PATIENCE_SECONDS, LuaPool, PoolStatistics, _positive, begun, results_of
+from ._pool import CALLBACK_SECONDS, LuaPool, PoolStatistics, begun
 from ._progress import progress_bar
 from ._shared_buffer import _checked
-from .errors import LuaError, ThreadAbandonedWarning
+from .errors import ThreadAbandonedWarning
 
 try:
     from typing import Unpack
@@ -51,95 +51,6 @@ __all__ = ["DaskLuaPool"]
 _BATCHES = 4
 # How often the arrays of a map_array are sent, if they are lost with a worker process. So often Dask tries a task.
 _ATTEMPTS = 4
-# What becomes of a task of the cluster that is not to be run any more.
-_UNWANTED = ("cancelled", "released", "forgotten")
-
-
-class _PoolPlugin(WorkerPlugin):  # type: ignore[misc]
-    """On each worker: its LuaPool, and which of the cluster's tasks run in it."""
-
-    def __init__(self, name: str, options: dict[str, Any]) -> None:
-        self.name = name
-        self._options = options
-
-    def setup(self, worker: Any) -> None:
-        self.pool = LuaPool(**self._options)
-        self._cancels: dict[Hashable, Callable[[], Any]] = {}
-
-    def teardown(self, worker: Any) -> None:
-        self.pool.terminate()
-
-    def transition(self, key: Hashable, start: str, finish: str, **_: Any) -> None:
-        # The cluster forgets a task that is cancelled, and lets its code run on; ours need not.
-        if finish in _UNWANTED and (cancel := self._cancels.get(key)):
-            cancel()
-
-    @contextmanager
-    def task(self, cancel: Callable[[], Any]) -> Iterator[None]:
-        """In a task of the cluster: what stops it. Its errors can be pickled."""
-        worker = get_worker()
-        key = worker.get_current_task()
-        self._cancels[key] = cancel
-        task = worker.state.tasks.get(key)
-        if task is None or task.state in _UNWANTED:  # since before there was something to cancel
-            cancel()
-        try:
-            yield
-        except LuaError as error:
-            error.value = _pickled_or_none(error.value)
-            raise
-        finally:
-            del self._cancels[key]
-
-
-def _pickled_or_none(value: Any) -> Any:
-    try:
-        cloudpickle.dumps(value)
-    except Exception:
-        return None
-    return value
-
-
-def _plugin(name: str) -> _PoolPlugin:
-    plugin: _PoolPlugin = get_worker().plugins[name]
-    return plugin
-
-
-def _call(name: str, f: LuaFunction, args: tuple[Any, ...]) -> Any:
-    plugin = _plugin(name)
-    future = plugin.pool.submit(f, *args)
-    with plugin.task(future.cancel):
-        return future.result()
-
-
-def _call_each(name: str, f: LuaFunction, lists: list[tuple[Any, ...]]) -> tuple[list[Any], Exception | None]:
-    """The results of a batch, up to the first that failed, and why that did."""
-    plugin = _plugin(name)
-    task = plugin.pool._begin_map(f, lists)
-    results: list[Any] = []
-    try:
-        with plugin.task(task._cancel):
-            results.extend(results_of(task))
-    except Exception as error:
-        return results, error
-    return results, None
-
-
-def _over_rows(
-    name: str, f: LuaFunction, rows: tuple[int, int], arrays: list[Any], out: Any, args: tuple[Any, ...]
-) -> tuple[Any, list[Any]]:
-    """What a kernel writes into those rows of ``out``, and returns for them."""
-    plugin = _plugin(name)
-    own = None if out is None else np.array(out)
-    arrays = [np.require(array, requirements=["C", "ALIGNED"]) for array in arrays]  # they lie as they came
-    with plugin.pool._lend(f, arrays, own, args, rows=rows) as task, plugin.task(task._cancel):
-        results = task._collect()
-    return (None if own is None else own[slice(*rows)]), results
-
-
-def _statistics(name: str, dask_worker: Any) -> PoolStatistics | None:
-    plugin: _PoolPlugin | None = dask_worker.plugins.get(name)
-    return plugin and plugin.pool.statistics()
 
 
 def _end_pools(client: Client, name: str) -> concurrent.futures.Future[None] | None:
@@ -192,7 +103,7 @@ class DaskLuaPool(concurrent.futures.Executor):
         self._callbacks = Callbacks()
         self._shut = False
         self._ended: concurrent.futures.Future[None] | None = None
-        client.register_plugin(_PoolPlugin(self._name, everything), name=self._name)
+        client.register_plugin(PoolPlugin(self._name, everything), name=self._name)
         self._end_pools = weakref.finalize(self, _end_pools, client, self._name)
         self._end_pools.atexit = False  # the client has ended then
 
@@ -200,7 +111,7 @@ class DaskLuaPool(concurrent.futures.Executor):
 
     def submit(self, f: Any, /, *args: Any) -> concurrent.futures.Future[Any]:  # type: ignore[override]
         """Has one of the cluster's workers call ``f(*args)``: the future of its result."""
-        return self._run(_call, _function(f), args)
+        return self._run(call_one, _function(f), args)
 
     def map(
         self,
@@ -218,9 +129,9 @@ class DaskLuaPool(concurrent.futures.Executor):
         deadline = None if end is None else time.monotonic() + end
         function = _function(f)
         if chunksize is not None:
-            chunksize = _positive(chunksize, "chunksize")
+            chunksize = positive(chunksize, "chunksize")
         if buffersize is not None:
-            buffersize = _positive(buffersize, "buffersize")
+            buffersize = positive(buffersize, "buffersize")
         source: Iterable[tuple[Any, ...]] = zip(*iterables, strict=False)
         total = None
         if buffersize is None:
@@ -231,7 +142,7 @@ class DaskLuaPool(concurrent.futures.Executor):
         lists = iter(source)
         batches = iter(lambda: list(islice(lists, size)), [])
         ahead = None if buffersize is None else max(1, buffersize // size)
-        futures = deque(self._run(_call_each, function, batch) for batch in islice(batches, ahead))
+        futures = deque(self._run(call_each, function, batch) for batch in islice(batches, ahead))
 
         def results() -> Iterator[Any]:
             try:
@@ -240,7 +151,7 @@ class DaskLuaPool(concurrent.futures.Executor):
                     left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
                     done, error = futures[0].result(left)
                     futures.popleft()
-                    futures.extend(self._run(_call_each, function, batch) for batch in islice(batches, 1))
+                    futures.extend(self._run(call_each, function, batch) for batch in islice(batches, 1))
                     yield from done
                     if error is not None:
                         raise error
@@ -313,7 +224,7 @@ class DaskLuaPool(concurrent.futures.Executor):
                     continue
                 workers = cycle(client.nthreads() or [None])
                 futures.extend(
-                    self._run(_over_rows, function, part, sent[:-1], sent[-1], args, worker=next(workers))
+                    self._run(over_rows, function, part, sent[:-1], sent[-1], args, worker=next(workers))
                     for part in parts
                 )
                 while futures:
@@ -377,7 +288,7 @@ class DaskLuaPool(concurrent.futures.Executor):
         with self._lock:
             self._shut = True
         self._cancel()
-        if not self._end(_PATIENCE_SECONDS):
+        if not self._end(CALLBACK_SECONDS):
             warnings.warn(
                 f"a callback of a future of {self!r} did not return when it was terminated",
                 ThreadAbandonedWarning,
@@ -415,7 +326,7 @@ class DaskLuaPool(concurrent.futures.Executor):
 
     def statistics(self) -> PoolStatistics:
         """The sum over all workers that have their pool; after the end none has."""
-        each = list(filter(None, self._open_client().run(_statistics, self._name).values()))
+        each = list(filter(None, self._open_client().run(statistics_of, self._name).values()))
         names = PoolStatistics.__dataclass_fields__
         return PoolStatistics(**{name: sum(getattr(one, name) for one in each) for name in names})
 

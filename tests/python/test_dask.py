@@ -346,7 +346,7 @@ def test_a_callback_may_shut_the_pool_down_and_raise_anything(client: Any) -> No
 
 
 def test_terminate_gives_a_callback_up(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osthread.dask._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("osthread.dask.CALLBACK_SECONDS", 0.01)
     pool = DaskLuaPool(client, 1, grace=0.02)
     leave, left = threading.Event(), threading.Event()
 

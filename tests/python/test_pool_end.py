@@ -470,7 +470,7 @@ def test_leaving_the_block_waits_for_a_callback_that_shuts_the_pool_down() -> No
 
 
 def test_a_callback_that_does_not_return_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osthread._pool._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("osthread._pool.CALLBACK_SECONDS", 0.05)
     begun, go = threading.Event(), threading.Event()
 
     def sit(_: Any) -> None:
