@@ -199,3 +199,10 @@ def run_script(start_script: Callable[..., Script]) -> Callable[..., Finished]:
         return start_script(source, *options).finish()
 
     return run
+
+
+@pytest.fixture
+def pool() -> Iterator[osthread.LuaPool]:
+    """A pool of two workers, which ends what does not answer soon."""
+    with osthread.LuaPool(2, grace=0.05) as pool:
+        yield pool

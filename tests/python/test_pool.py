@@ -13,7 +13,6 @@ import random
 import signal
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -33,26 +32,8 @@ from osthread import (
     SharedBuffer,
     Stopped,
 )
+from programs import FOREVER, NEVER, SIGNALLED, SQUARE, STUBBORN
 from waiting import PATIENCE, wait_until
-
-FOREVER = "while true do end"
-STUBBORN = "while true do pcall(function() while true do end end) end"
-NEVER = "return ('a'):rep(200):find(('a*'):rep(16) .. 'b')"
-SQUARE = "function(x) return x * x end"
-SIGNALLED = """
-import concurrent.futures, random, signal
-from osthread import LuaPool
-
-class Signalled(BaseException):
-    pass
-
-"""
-
-
-@pytest.fixture
-def pool() -> Iterator[LuaPool]:
-    with LuaPool(2, grace=0.05) as pool:
-        yield pool
 
 
 def runs(pool: LuaPool, count: int = 1) -> None:
@@ -514,18 +495,16 @@ def test_a_worker_that_rests_keeps_nothing_of_its_tasks() -> None:
 
 
 def test_a_finalizer_without_end_in_a_resting_worker_is_stopped() -> None:
-    setup = "leave = function() local p = newproxy(true) getmetatable(p).__gc = function() while true do end end end"
-    with LuaPool(1, setup=setup, grace=0.01, time_limit=0.1) as pool:
-        pool.submit("function(f) leave() old = true end", list).result()
-        for _ in range(100):
-            time.sleep(0.3)  # a task more often would not let it rest
-            if not pool.submit("return old").result():
-                break
-        assert pool.statistics().states == 2
+    leave = "function(f) getmetatable(newproxy(true)).__gc = function() begun() while true do end end old = true end"
     begun = threading.Event()
-    setup = setup.replace("while true", "begun() while true")
-    pool = LuaPool(1, setup=setup, grace=0.01, globals={"begun": begun.set})
-    pool.submit("function(f) leave() end", list).result()
+    with LuaPool(1, grace=0.01, time_limit=0.1, globals={"begun": begun.set}) as pool:
+        pool.submit(leave, list).result()
+        assert begun.wait(PATIENCE)
+        assert pool.submit("return old").result(PATIENCE) is None
+        assert pool.statistics().states == 2
+    begun.clear()
+    pool = LuaPool(1, grace=0.01, globals={"begun": begun.set})
+    pool.submit(leave, list).result()
     assert begun.wait(PATIENCE)
     pool.terminate()
     assert pool.statistics().workers == 0

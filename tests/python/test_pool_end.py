@@ -13,31 +13,13 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import osthread
 import pytest
 from osthread import Channel, ConversionError, Killed, LuaPool, Stopped
+from programs import NEVER, SIGNALLED, SQUARE, STUBBORN
 from waiting import PATIENCE, wait_until
-
-STUBBORN = "while true do pcall(function() while true do end end) end"
-NEVER = "return ('a'):rep(200):find(('a*'):rep(16) .. 'b')"
-SQUARE = "function(x) return x * x end"
-SIGNALLED = """
-import concurrent.futures, random, signal
-from osthread import LuaPool
-
-class Signalled(BaseException):
-    pass
-
-"""
-
-
-@pytest.fixture
-def pool() -> Iterator[LuaPool]:
-    with LuaPool(2, grace=0.05) as pool:
-        yield pool
 
 
 def test_shutdown_does_what_was_submitted() -> None:
