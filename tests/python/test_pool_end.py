@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import gc
 import os
 import pickle
@@ -180,6 +181,11 @@ if child:
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["0"], "")
 
 
+def is_taken(future: concurrent.futures.Future[Any]) -> bool:
+    """By a worker, or whoever cancels it: no other can take it any more."""
+    return future.running() or future.done()
+
+
 def test_shutdown_waits_for_a_cancel_on_another_thread() -> None:
     many = [[str(i)] for i in range(200_000)]  # which it takes a while to let go of
     for _ in range(3):
@@ -191,6 +197,7 @@ def test_shutdown_waits_for_a_cancel_on_another_thread() -> None:
         queued.add_done_callback(called.append)
         canceller = threading.Thread(target=queued.cancel)
         canceller.start()
+        wait_until(functools.partial(is_taken, queued))
         gate.send(1)
         pool.shutdown()
         canceller.join()
