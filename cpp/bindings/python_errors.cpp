@@ -68,12 +68,8 @@ py::object stop_error(const char* name, const Stop& error, const Encoding& encod
 }
 
 // Where in Lua an exception came through that is none of Lua's.
-void note_frames(const py::object& exception, const std::vector<Frame>& frames) {
-  if (!frames.empty()) add_note(exception, "Lua " + format_traceback(frames));
-}
-
 py::object noted(py::object exception, const std::vector<Frame>& frames) {
-  note_frames(exception, frames);
+  if (!frames.empty()) add_note(exception, "Lua " + format_traceback(frames));
   return exception;
 }
 
@@ -108,9 +104,7 @@ py::object exception_object(const std::exception_ptr& exception, const std::vect
   try {
     std::rethrow_exception(exception);
   } catch (const PythonError& error) {
-    py::object original = py::reinterpret_borrow<py::object>(error.exception().get());
-    note_frames(original, frames);
-    return original;
+    return noted(py::reinterpret_borrow<py::object>(error.exception().get()), frames);
   } catch (const Abandoned& error) {
     return stop_error("Abandoned", error, encoding);
   } catch (const Killed& error) {
