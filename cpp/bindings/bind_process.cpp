@@ -104,7 +104,7 @@ void report_leak(const std::string& thread, const std::vector<std::string>& modu
                        " was left for good, so that its C modules lose what they had taken from elsewhere:";
     for (const std::string& name : modules) text += (&name == &modules.front() ? " '" : ", '") + name + "'";
     if (kept) text += "; its memory is kept, as threads of theirs may use it";
-    if (PyErr_WarnEx(PyExc_ResourceWarning, text.c_str(), 1) != 0) write_raised(Py_None);
+    if (!warn(PyExc_ResourceWarning, text)) write_raised(Py_None);
   } catch (const std::exception&) {
     return;  // the interpreter is ending, or short of memory
   }

@@ -192,8 +192,7 @@ void report_lost(ThreadCore& core, bool dropped) noexcept {
         const std::string text = name +
                                  ", was dropped while it was running, and is terminated; keep a reference "
                                  "to it, use osthread.with, or call detach()";
-        if (PyErr_WarnEx(PyExc_ResourceWarning, text.c_str(), 1) != 0)
-          PyErr_Clear();  // it is said below, too
+        if (!warn(PyExc_ResourceWarning, text)) PyErr_Clear();  // it is said below, too
         write_unraisable(exception_object(host::error(core), {}, "utf-8"), py::str(text));
       } else {
         write_unraisable(exception_object(host::error(core), host::error_frames(core), "utf-8"),

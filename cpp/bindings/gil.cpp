@@ -44,8 +44,9 @@ class StayOnThreadExit {
   bool armed_ = true;
 };
 
-// Around whatever may ask for the GIL. A function of its own, which may be unwound: in one that is noexcept
-// the thread's end would be the process's before StayOnThreadExit comes to its turn.
+// Around whatever may ask for the GIL, as all does that may run Python code. A function of its own, which may
+// be unwound: in one that is noexcept the thread's end would be the process's before StayOnThreadExit comes
+// to its turn.
 template <class F>
 [[gnu::noinline]] auto staying(F ask) {
   StayOnThreadExit stay;
@@ -132,6 +133,15 @@ py::object call(py::handle function, const py::tuple& args, py::handle named_arg
       staying([&] { return PyObject_Call(function.ptr(), args.ptr(), named_args.ptr()); });
   if (!result) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(result);
+}
+
+PyObject* call_api(const std::function<PyObject*()>& function) {
+  return staying([&] { return function(); });
+}
+
+bool warn(PyObject* category, const std::string& text) noexcept {
+  // It may be shown by the program's own function.
+  return staying([&] { return PyErr_WarnEx(category, text.c_str(), 1) == 0; });
 }
 
 void write_raised(py::handle where) noexcept {

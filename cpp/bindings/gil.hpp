@@ -3,7 +3,9 @@
 
 #include <pybind11/pybind11.h>
 
+#include <functional>
 #include <stdexcept>
+#include <string>
 
 namespace osthread::python {
 
@@ -58,6 +60,11 @@ class GilRelease {
 // PyObject_Call in a thread that the interpreter may end: for whatever may run Python code, as the objects of
 // the frames that call it could not be dropped then.
 py::object call(py::handle function, const py::tuple& args = py::tuple(), py::handle named_args = {});
+// So for one of the C API that may, as PyObject_Str does. Null: its error is set.
+PyObject* call_api(const std::function<PyObject*()>& function);
+
+// PyErr_WarnEx for the caller's line; whether that went well: else its error is set, as Python's are.
+bool warn(PyObject* category, const std::string& text) noexcept;
 
 // What the program's sys.unraisablehook is told: the error that is set, or this one.
 void write_raised(py::handle where) noexcept;

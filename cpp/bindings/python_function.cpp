@@ -9,7 +9,10 @@ namespace osthread::python {
 PythonError carry(py::error_already_set& error) {
   std::string text;
   try {
-    const auto told = py::str(error.type().attr("__name__")) + py::str(": ") + py::str(error.value());
+    const auto value =
+        py::reinterpret_steal<py::object>(call_api([&] { return PyObject_Str(error.value().ptr()); }));
+    if (!value) throw py::error_already_set();
+    const auto told = py::str(error.type().attr("__name__")) + py::str(": ") + value;
     text = told.attr("encode")("utf-8", "backslashreplace").cast<std::string>();  // it may hold surrogates
   } catch (py::error_already_set&) {
     text = "a Python exception whose text can't be had";

@@ -117,7 +117,7 @@ class Builder {
     if (Value shared = shared_to_value(object); !shared.is_nil()) return shared;
     if (is_numpy(object)) return numpy(object, at);
     if (PyIndex_Check(o)) {
-      const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(o));
+      const auto index = py::reinterpret_steal<py::object>(call_api([o] { return PyNumber_Index(o); }));
       if (!index) throw py::error_already_set();
       return integer(index, at);
     }
@@ -142,7 +142,7 @@ class Builder {
 
   static std::string remedy(py::handle object) {
     if (PyObject_CheckBuffer(object.ptr())) return "; pass bytes(...) of it";
-    if (PyObject_HasAttrString(object.ptr(), "__iter__")) return "; pass a list or dict of it";
+    if (Py_TYPE(object.ptr())->tp_iter) return "; pass a list or dict of it";
     return "; pass numbers, strings, lists, dicts or a callable";
   }
 

@@ -194,8 +194,11 @@ py::str readable(std::string_view bytes) {
 py::object text_to_python(std::string_view bytes, const Encoding& encoding) {
   const auto size = static_cast<Py_ssize_t>(bytes.size());
   if (encoding) {
-    PyObject* text = *encoding == "utf-8" ? PyUnicode_DecodeUTF8(bytes.data(), size, nullptr)
-                                          : PyUnicode_Decode(bytes.data(), size, encoding->c_str(), nullptr);
+    PyObject* text = *encoding == "utf-8"
+                         ? PyUnicode_DecodeUTF8(bytes.data(), size, nullptr)
+                         : call_api([&] {  // the codec may be the program's own
+                             return PyUnicode_Decode(bytes.data(), size, encoding->c_str(), nullptr);
+                           });
     if (text) return py::reinterpret_steal<py::object>(text);
     if (!PyErr_ExceptionMatches(PyExc_UnicodeError)) throw py::error_already_set();
     PyErr_Clear();

@@ -281,6 +281,61 @@ at_work.wait()
         assert run_script(script) == (0, "", "")
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "'(...)()', lambda: Number()",
+        "'pcall(...)', fail",
+        "'local f = ... f(1 .. 2)', print, encoding='slow'",
+    ],
+)
+def test_python_code_of_the_programs_own_that_a_conversion_runs_at_the_end(call, run_script) -> None:
+    script = f"""{HEAD}
+import codecs
+
+def go_on(*args):
+    started.set()
+    while True:
+        time.sleep(0.0001)  # others have the GIL meanwhile
+
+class Number:
+    __index__ = go_on
+
+class Wrong(Exception):
+    __str__ = go_on
+
+def fail():
+    raise Wrong
+
+codecs.register(lambda name: codecs.CodecInfo(lambda *_: (b"", 0), go_on, name=name) if name == "slow" else None)
+t = OSThread({call}, on_exit="terminate", grace=0.05)
+assert started.wait(30)
+"""
+    returncode, stdout, stderr = run_script(script)
+    assert (returncode, stdout) == (0, "")
+    clean(stderr)
+
+
+def test_a_warning_that_is_being_shown_at_the_end(run_script) -> None:
+    script = f"""{HEAD}
+import warnings
+
+def show(*args, **named):
+    started.set()
+    while True:
+        time.sleep(0.0001)
+
+warnings.simplefilter("always")
+warnings.showwarning = show
+code = "require('osthread').OSThread('while true do end') collectgarbage() collectgarbage()"
+t = OSThread(code, on_exit="terminate", grace=0.05)
+assert started.wait(30)
+"""
+    returncode, stdout, stderr = run_script(script)
+    assert (returncode, stdout) == (0, "")
+    clean(stderr)
+
+
 def test_exception_that_somebody_has_only_noted_is_no_uncaught_one(run_script) -> None:
     """As code.InteractiveInterpreter and tkinter do."""
     script = f"""{HEAD}
