@@ -13,6 +13,9 @@ local int, int64, uint64 = ffi.typeof "int32_t", ffi.typeof "int64_t", ffi.typeo
 local half_to_double = ffi.cast("double (*)(uint16_t)", core.half_to_double)
 local double_to_half = ffi.cast("uint16_t (*)(double)", core.double_to_half)
 
+-- A number of the FFI as one of Lua's: compiled code stores a 64-bit integer as a float wrongly (lj_opt_fold.c of LuaJIT 2.1).
+local NUMBER = "type(value) == 'cdata' and tonumber(value) or value"
+
 -- Of each dtype: its type in C; how an element is read and written, where that is not as it is in memory. 64-bit integers are numbers
 -- where these are exact, as everywhere.
 local KINDS = {
@@ -25,10 +28,9 @@ local KINDS = {
   uint16 = { "uint16_t" },
   uint32 = { "uint32_t" },
   uint64 = { "uint64_t", read = "if v <= 0x20000000000000ULL then return tonumber(v) end return v" },
-  float16 = { "uint16_t", read = "return half_to_double(v)", write = "double_to_half(type(value) == 'cdata' and tonumber(value) or value)" },
-  -- tonumber, as compiled code stores a 64-bit integer as a float wrongly (lj_opt_fold.c of LuaJIT 2.1).
-  float32 = { "float", write = "type(value) == 'cdata' and tonumber(value) or value" },
-  float64 = { "double", write = "type(value) == 'cdata' and tonumber(value) or value" },
+  float16 = { "uint16_t", read = "return half_to_double(v)", write = "double_to_half(" .. NUMBER .. ")" },
+  float32 = { "float", write = NUMBER },
+  float64 = { "double", write = NUMBER },
   complex64 = { "complex float", from_table = true },
   complex128 = { "complex double", from_table = true },
 }
@@ -44,20 +46,18 @@ local function refuse_value(value)
   error("a " .. type(value) .. " can't be an element of this SharedBuffer", 3)
 end
 
--- One source for each class, as a function of several classes would not be compiled for any of them.
+-- One source for each class, as a function of several classes would not be compiled for any of them. Between the check of the index
+-- and the access nothing is made: a collection may begin where something is, and a finalizer release the buffer. (Compiled code may
+-- be left there, and then a collection goes on: but the pointer has been made by then, and release() looks for those.)
 local function source_of(kind)
   return [[
 local type, tonumber, cast, pointer, int, far, field, write_field, half_to_double, double_to_half, refuse_value, from_table = ...
 return function(self, key)
   if type(key) == "number" then
     local i = tonumber(cast(int, key))
-    if i == key and i >= 0 and i < self.__near then
-      local v = cast(pointer, self.__address)[i]
-      ]] .. (kind.read or "return v") .. [[
-
-    end
-    i = far(self, key)
-    local v = cast(pointer, self.__address)[i]
+    local elements = cast(pointer, self.__address)
+    if not (i == key and i >= 0 and i < self.__near) then i = far(self, key) end
+    local v = elements[i]
     ]] .. (kind.read or "return v") .. [[
 
   end
@@ -67,10 +67,12 @@ end, function(self, key, value)
     if type(value) ~= "number" and type(value) ~= "cdata" and type(value) ~= "boolean" then
       if type(value) ~= "table" or not from_table then refuse_value(value) end
     end
-    local i = tonumber(cast(int, key))
-    if not (i == key and i >= 0 and i < self.__near) then i = far(self, key) end
-    cast(pointer, self.__address)[i] = ]] .. (kind.write or "value") .. [[
+    local v = ]] .. (kind.write or "value") .. [[
 
+    local i = tonumber(cast(int, key))
+    local elements = cast(pointer, self.__address)
+    if not (i == key and i >= 0 and i < self.__near) then i = far(self, key) end
+    elements[i] = v
   else
     return write_field(self, key, value)
   end
@@ -111,7 +113,7 @@ local function make_class(dtype, declaration, readonly, itemsize)
   local fill = ffi.cast(ffi.typeof("void (*)($ *)", Box), core.fill)
   local add_quickly = ffi.cast(ffi.typeof("bool (*)($ *, double, double, double *)", Box), core.add_quickly)
   local is_same = ffi.cast(ffi.typeof("bool (*)($ *, $ *)", Box, Box), core.is_same)
-  local release = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.release)
+  local release = ffi.cast(ffi.typeof("bool (*)(void *, $ *)", Box), core.release)
   local drop = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.drop)
   local sum = ffi.new "double[1]"
   local drop_structures = ffi.cast(ffi.typeof("bool (*)(void *, $ *)", Box), core.drop_structures)
@@ -127,14 +129,17 @@ local function make_class(dtype, declaration, readonly, itemsize)
     return add_any(self, index, x)
   end
 
-  -- Gives the memory up, here: others that have it keep it. Using it is an error from here on.
+  -- Gives the memory up, here: others that have it keep it. Using it is an error from here on. In a finalizer, which may run in the
+  -- midst of an access, it does so when a collection has shown that there was none.
   function methods:release()
     if not istype(Box, self) then error("release: methods are called with a colon: b:release()", 2) end
-    if not is_structure then
-      release(vm, self)
-    elseif core.release_structures(self) and not lingering then
-      look_again()
+    local lingers
+    if is_structure then
+      lingers = core.release_structures(self)
+    else
+      lingers = release(vm, self)
     end
+    if lingers and not lingering then look_again() end
   end
 
   local read, write

@@ -52,23 +52,28 @@ void reach_nothing(BufferBox& box) noexcept {
   box.size = 0;
 }
 
-void release(Vm* vm, BufferBox* box) noexcept {
+// As its finalizer: those of others that run after it may use it, which is an error then. At the state's end
+// it keeps what it has.
+void drop(Vm* vm, BufferBox* box) noexcept {
+  if (vm->ending()) return;
   reach_nothing(*box);
   empty_box(*vm, *box);
 }
 
-// As its finalizer: those of others that run after it may use it, which is an error then. At the state's end
-// it keeps what it has.
-void drop(Vm* vm, BufferBox* box) noexcept {
-  if (!vm->ending()) release(vm, box);
-}
-
 // The same for structures: their elements, and what is in these, are references into the memory, of which
-// only the state's other objects tell.
+// only the state's other objects tell. Whether it lingers.
 bool drop_structures(Vm* vm, BufferBox* box) noexcept {
   if (!let_linger(*vm, *box)) return false;
   reach_nothing(*box);
   return true;
+}
+
+// Whether it lingers, as an access may be under way.
+bool release(Vm* vm, BufferBox* box) noexcept {
+  if (osthread_in_finalizer(vm->state())) return drop_structures(vm, box);
+  reach_nothing(*box);
+  empty_box(*vm, *box);
+  return false;
 }
 
 bool is_referred_to(const Vm& vm, const Object& object) noexcept {

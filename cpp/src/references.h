@@ -13,6 +13,10 @@ extern "C" {
  * collection. Not from compiled code, which may keep a pointer in a register alone. */
 int osthread_refers_into(lua_State* L, const void* data, size_t size);
 
+/* Whether a finalizer of the state's is running, as far as can be known: what it interrupts may be any
+ * access. */
+int osthread_in_finalizer(lua_State* L);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,5 @@
 /* A LuaJIT of the system has no private headers to offer: what may have been referred to stays until the
- * state ends. */
+ * state ends, and finalizers are not known. */
 #include "references.h"
 
 int osthread_refers_into(lua_State* L, const void* data, size_t size) {
@@ -7,4 +7,9 @@ int osthread_refers_into(lua_State* L, const void* data, size_t size) {
   (void)data;
   (void)size;
   return 1;
+}
+
+int osthread_in_finalizer(lua_State* L) {
+  (void)L;
+  return 0;
 }

@@ -175,6 +175,15 @@ REFERENCES = {
     "its end": ("b.data + 4", "[-1].y[99]"),
     "a pointer in an array": ("require('ffi').new('double *[2]', {b[3].y, b[3].y})", "[1][99]"),
     "a pointer in a structure": ("require('ffi').new('struct { double *p; }', {b[3].y})", ".p[99]"),
+    "a pointer in a packed structure": (
+        "require('ffi').new('struct __attribute__((packed)) { char c; double *p; }', {1, b[3].y})",
+        ".p[99]",
+    ),
+    "a pointer in a structure in one": (
+        "require('ffi').new('struct { int64_t n; struct { char c; double *p; } __attribute__((packed)) s; }',"
+        " {1, {1, b[3].y}})",
+        ".s.p[99]",
+    ),
     "one with a finalizer": ("require('ffi').gc(b[3].y, print)", "[99]"),
 }
 
@@ -215,6 +224,58 @@ def test_a_finalizer_may_read_the_structure_it_refers_to(lua: LuaState) -> None:
         gc.collect()
     assert seen == [3.0] * 21
     assert gone() is None
+
+
+ACCESS_BESIDE_RELEASE = """
+local n, osthread = ..., require 'osthread'
+local jit = require 'jit'
+{jit}
+local values = {{1, 2LL, 3ULL, true}}
+for round = 1, n do
+  local b = osthread.SharedBuffer('int32', 1e6)  -- large enough to be unmapped when it goes
+  local released = false
+  do
+    local p = newproxy(true)
+    getmetatable(p).__gc = function() released = true b:release() end
+  end
+  collectgarbage('setpause', 100)
+  repeat
+    local ok = pcall(function()
+      for i = 1, 200 do {access} end
+    end)
+  until not ok
+  assert(released)
+end
+return 'ended'
+"""
+
+
+@pytest.mark.parametrize("access", ["sum = b[5]", "b[5] = 1", "b[5] = values[i % 4 + 1]"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_finalizer_that_releases_what_is_being_accessed(
+    access: str, compiled: bool, run_script: Any
+) -> None:
+    code = ACCESS_BESIDE_RELEASE.format(jit="" if compiled else "jit.off()", access=access)
+    script = f"import osthread\nprint(osthread.run({code!r}, 300))"
+    assert run_script(script) == (0, "ended\n", "")
+
+
+def test_what_a_finalizer_releases_goes_with_the_next_collections(lua: LuaState) -> None:
+    a = np.ones(1000)
+    gone = weakref.ref(a)
+    code = """
+        local b = ...
+        local p = newproxy(true)
+        getmetatable(p).__gc = function() b:release() told(pcall(function() return b[0] end)) end"""
+    told: list[tuple[Any, ...]] = []
+    lua["told"] = lambda *results: told.append(results)
+    lua.execute(code, SharedBuffer(a))
+    del a
+    lua.execute("for _ = 1, 3 do collectgarbage() end")
+    gc.collect()
+    assert gone() is None
+    assert not told[0][0]
+    assert "has been released" in told[0][1]
 
 
 @pytest.mark.parametrize("dtype", ["float64", [("x", "f8")]])
