@@ -127,6 +127,7 @@ void note_kept(Vm& vm, const Object& object) noexcept {
   const std::size_t now = kept_alone(vm);
   const std::size_t since = std::exchange(kept.since, 0);
   if (std::exchange(kept.collected, false)) kept.survived = now - std::min(now, since);
+  kept.survived = std::min(kept.survived, now);  // or it would be told of what has gone since
   if (now < std::max(kMuch / 2, 2 * kept.survived)) return;
   kept.collected = true;
   vm.quota().collect_garbage_soon();

@@ -120,6 +120,8 @@ std::shared_ptr<PoolJob> PoolCore::take_locked() noexcept {
 }
 
 std::shared_ptr<PoolJob> PoolCore::next(PoolWorker& worker, bool idle) {
+  std::optional<Clock::time_point>
+      rested;  // when it has, from its first sleep on; others' jobs don't put it off
   bool tidy = false;
   for (;;) {
     const Waiter::Ticket ticket = changed_.ticket();
@@ -136,14 +138,16 @@ std::shared_ptr<PoolJob> PoolCore::next(PoolWorker& worker, bool idle) {
       idle = true;
     }
     if (look()) continue;
-    const auto rested = tidy ? std::nullopt : std::optional(Clock::now() + worker.rest());
+    if (!tidy && !rested) rested = Clock::now() + worker.rest();
     if (changed_.park(ticket, rested) != Waiter::Outcome::timed_out) continue;
-    tidy = true;
     {
       const std::lock_guard lock(mutex_);
+      if (!queue_.empty() || closing_) continue;
       --idle_;  // finalizers may take long, and another one is to be there for what comes
       idle = false;
     }
+    rested.reset();
+    tidy = true;
     worker.tidy_up();
   }
 }

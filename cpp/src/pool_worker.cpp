@@ -17,9 +17,10 @@ namespace {
 // How many functions a worker keeps made; beyond that the one that was not used for longest goes.
 constexpr std::size_t kMostFunctions = 64;
 
-// How many times longer than a collection takes a worker rests before it, so that it is not what it does all
-// the time where jobs come that seldom.
+// How long a worker rests before a collection: so many times longer than the last one took, so that it is not
+// what it does all the time where jobs come that seldom.
 constexpr int kRestsOfCollection = 20;
+constexpr std::chrono::nanoseconds kLongRest = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -122,6 +123,7 @@ std::exception_ptr PoolWorker::prepare(const PoolJob& job) {
 void PoolWorker::retire_state() noexcept {
   functions_.clear();
   made_ = kNothing;
+  rest_ = kShortRest;
   if (!state_) return;
   try {
     state_->close();  // while it is there to be stopped, as finalizers may run for ever
@@ -146,7 +148,8 @@ void PoolWorker::tidy_up() noexcept {
     // A finalizer had to be left, and the state with it: the next task gets another.
     tasks_left_ = 0;
   }
-  rest_ = std::max<std::chrono::nanoseconds>(rest_, kRestsOfCollection * (Clock::now() - begun));
+  rest_ = std::clamp(kRestsOfCollection * std::min<std::chrono::nanoseconds>(Clock::now() - begun, kLongRest),
+                     kShortRest, kLongRest);
 }
 
 void PoolWorker::run_some(PoolJob& job) {

@@ -51,6 +51,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   };
 
   static constexpr int kNothing = -1;
+  static constexpr std::chrono::nanoseconds kShortRest = std::chrono::milliseconds(100);
 
   static int main(void* self);
   static int run_items(lua_State* L);
@@ -90,7 +91,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   std::size_t item_ = 0;
   std::size_t next_item_ = 0;
   std::size_t taken_ = 0;  // how many from next_item_ on are this worker's
-  std::chrono::nanoseconds rest_ = std::chrono::milliseconds(100);
+  std::chrono::nanoseconds rest_ = kShortRest;
   int made_ = kNothing;  // for this job alone, by its maker
   bool lent_ = false;    // whether the job counts on that being given back
   bool giving_back_ = false;

@@ -52,8 +52,9 @@ class StateCore {
   // Something short with the state: a collection may run finalizers meanwhile.
   Value with(const std::function<Value(Interpreter& interpreter)>& body);
 
-  // A whole collection, if the state has been given anything of the host's since the last one. What ended a
-  // finalizer that had to be left.
+  // A whole collection if the state has been given anything of the host's since this was last done, or if
+  // something lingers (lua_object.hpp); another if something does then. What ended a finalizer that had to be
+  // left.
   void collect_garbage();
 
   void set_time_limit(std::optional<std::chrono::nanoseconds> limit);

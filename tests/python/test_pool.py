@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -492,6 +493,43 @@ def test_a_worker_that_rests_keeps_nothing_of_its_tasks() -> None:
     gone = weakref.ref(owner)
     del owner
     wait_until(lambda: alive([gone]) == 0)
+
+
+def test_what_others_do_puts_no_workers_rest_off() -> None:
+    gone: list[weakref.ref[Any]] = []
+    with LuaPool(8) as pool:
+        for _ in range(20):
+            f = functools.partial(int)
+            gone.append(weakref.ref(f))
+            pool.submit("function(f) end", f).result()
+            del f
+        deadline = time.monotonic() + PATIENCE
+        while alive(gone) and time.monotonic() < deadline:
+            assert list(pool.map("function(x) return x end", [1, 2])) == [1, 2]  # it wakes all
+            time.sleep(0.02)
+        assert alive(gone) == 0
+
+
+def test_one_long_collection_is_not_waited_for_ever_after() -> None:
+    """A worker rests for 20 times what its last one took."""
+
+    def collected_within(left: str, seconds: float) -> bool:
+        f = functools.partial(int)
+        gone = weakref.ref(f)
+        pool.submit(left, f).result()
+        del f
+        begin = time.monotonic()
+        wait_until(lambda: alive([gone]) == 0)
+        return time.monotonic() - begin < seconds
+
+    slow = """function(f)
+        local p = newproxy(true)
+        getmetatable(p).__gc = function() require('osthread').sleep(0.15) f = nil end
+    end"""
+    with LuaPool(1) as pool:
+        assert collected_within(slow, PATIENCE)
+        assert not collected_within("function(f) end", 2)
+        assert collected_within("function(f) end", 2)
 
 
 def test_a_finalizer_without_end_in_a_resting_worker_is_stopped() -> None:

@@ -278,6 +278,25 @@ def test_what_a_finalizer_releases_goes_with_the_next_collections(lua: LuaState)
     assert "has been released" in told[0][1]
 
 
+def test_what_a_state_once_kept_lets_it_keep_no_garbage(lua: LuaState) -> None:
+    arrays: list[weakref.ref[Any]] = []
+
+    def lent(size: int) -> SharedBuffer:
+        a = np.empty(size, "u1")
+        arrays.append(weakref.ref(a))
+        return SharedBuffer(a)
+
+    lua.execute("kept = {}")
+    for _ in range(20):
+        lua.execute("kept[#kept + 1] = ...", lent(32 << 20))
+    assert all(each() is not None for each in arrays)
+    lua.execute("kept = nil collectgarbage() collectgarbage()")
+    arrays.clear()
+    for _ in range(60):
+        lua.execute("local b = ...", lent(8 << 20))
+    assert sum(each() is not None for each in arrays) < 20
+
+
 @pytest.mark.parametrize("dtype", ["float64", [("x", "f8")]])
 def test_a_finalizer_that_finds_the_buffer_finalized_is_told(dtype: Any, lua: LuaState) -> None:
     told: list[str] = []
