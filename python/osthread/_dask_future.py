@@ -95,9 +95,15 @@ class Callbacks:
                 self._forget(future)
                 return
             self._due.append(future)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="DaskLuaPool-callbacks", daemon=True)
+            if self._thread is not None:
+                return
+            self._thread = threading.Thread(target=self._run, name="DaskLuaPool-callbacks", daemon=True)
+            try:
                 self._thread.start()
+            except RuntimeError:  # there are as many threads as there may be, or the program ends
+                self._thread = threading.current_thread()
+        if self._thread is threading.current_thread():
+            self._run()
 
     def wait(self, timeout: float | None) -> bool:
         """Until all have returned, or those of ended futures if one of them asks: whether that came in time."""

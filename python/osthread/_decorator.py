@@ -6,9 +6,11 @@ import ast
 import dis
 import functools
 import inspect
+import io
 import linecache
 import re
 import sys
+import tokenize
 from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any, overload
@@ -46,7 +48,7 @@ _KEYWORDS = frozenset(
     ]
 )
 # A first line that the docstring begins with a backslash is joined with the next one.
-_JOINED = re.compile(rb"""[uU]?("{3}|'{3}|"|')\\\n""")
+_JOINED = re.compile(r"""[uU]?("{3}|'{3}|"|')\\\n""")
 
 
 class DecoratedFunction(LuaFunction):
@@ -179,7 +181,8 @@ def _place(function: FunctionType, body: str) -> tuple[int, int] | None:
         block = inspect.getblock(file[first - 1 :])
         # What is indented needs a block around it: to dedent it would change what strings hold.
         lead = "\n" * (first - 2) + "if True:\n" if block[0][0].isspace() else "\n" * (first - 1)
-        tree = ast.parse(lead + "".join(block), code.co_filename)
+        source = lead + "".join(block)
+        tree = ast.parse(source, code.co_filename)
     except Exception:  # whatever it is: without the source there are the docstring's lines
         return None
     for definition in ast.walk(tree):
@@ -190,11 +193,30 @@ def _place(function: FunctionType, body: str) -> tuple[int, int] | None:
     statement = definition.body[0]
     if not isinstance(statement, ast.Expr) or ast.get_docstring(definition) != inspect.cleandoc(body):
         return None  # another docstring, or the file has changed
-    literal = statement.value
-    beginning = file[literal.lineno - 1].encode()[literal.col_offset :]
-    start = literal.lineno + bool(_JOINED.match(beginning))
-    # With an escape for a line end, or lines joined in the middle, Lua counts other lines than the file has.
-    return (definition.lineno, start) if start + body.count("\n") == literal.end_lineno else None
+    literal = ast.get_source_segment(source, statement.value)
+    if literal is None or "\r" in body:  # which Lua counts as a line, too
+        return None
+    joined = _JOINED.match(literal)
+    if joined:
+        literal = literal.replace("\\\n", "", 1)
+    return (definition.lineno, statement.value.lineno + bool(joined)) if _has_its_lines(literal) else None
+
+
+def _has_its_lines(literal: str) -> bool:
+    """Whether each line of what a literal says is one of the file's, the first on its first line."""
+    # In parentheses, as all that may be is in lines between them.
+    tokens = tokenize.generate_tokens(io.StringIO(f"({literal})").readline)
+    pieces = [token for token in tokens if token.type == tokenize.STRING]
+    if len(pieces) == 1:  # else it has escapes for line ends, or lines joined in the middle
+        is_joined = "\\\n" in literal and literal[0] not in "rR"
+        return not is_joined and ast.literal_eval(literal).count("\n") == literal.count("\n")
+    row = 1
+    for piece in pieces:
+        text = ast.literal_eval(piece.string)
+        if piece.start[0] != row or piece.end[0] != row or "\n" in text[:-1]:
+            return False
+        row += text.endswith("\n")
+    return True
 
 
 def _lua_name(parameter: inspect.Parameter, function: FunctionType) -> str:
@@ -206,6 +228,11 @@ def _lua_name(parameter: inspect.Parameter, function: FunctionType) -> str:
     if parameter.default is not inspect.Parameter.empty:
         raise TypeError(
             f"{where} has a default, which Lua does not know; write `if x == nil then x = ... end`"
+        )
+    owner = "_" + function.__qualname__.rpartition(".")[0].rpartition(".")[2].lstrip("_")
+    if owner != "_" and parameter.name.startswith(owner + "__"):
+        raise TypeError(
+            f"{where} is what Python makes of {parameter.name[len(owner) :]} in a class; give it another name"
         )
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", parameter.name) or parameter.name in _KEYWORDS:
         raise TypeError(f"{where} can't be a name in Lua; rename it")

@@ -284,6 +284,29 @@ def test_a_callback_may_wait_for_another_task(pool: DaskLuaPool, tmp_path: Path)
     assert told.get(timeout=PATIENCE) == "there again"
 
 
+def test_callbacks_are_called_where_no_thread_can_be_made(
+    pool: DaskLuaPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "DaskLuaPool-callbacks":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    told: queue.Queue[str] = queue.Queue()
+    first, second = pool.submit(FOREVER), pool.submit(FOREVER)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        first.add_done_callback(lambda _: (second.cancel(), told.put("first")))
+        second.add_done_callback(lambda _: told.put("second"))
+        first.cancel()
+    assert [told.get(timeout=PATIENCE) for _ in range(2)] == ["first", "second"]
+    third = pool.submit(SQUARE, 3)
+    third.add_done_callback(lambda _: told.put(threading.current_thread().name))
+    assert told.get(timeout=PATIENCE) == "DaskLuaPool-callbacks"
+
+
 def test_a_callback_of_dask_s_may_wait_for_a_task(client: Any, pool: DaskLuaPool) -> None:
     told: queue.Queue[Any] = queue.Queue()
     future = client.submit(int, 3, pure=False)

@@ -132,6 +132,14 @@ def test_what_can_not_be_one_is_refused(function: Callable[..., Any]) -> None:
         osthread.lua(function)
 
 
+@pytest.mark.parametrize("name", ["C", "__C"])
+def test_parameters_that_python_renames_in_a_class_are_refused(name: str) -> None:
+    source = f"import osthread\nclass {name}:\n  @osthread.lua\n  def f(self, __x):\n    'return __x'"
+    with pytest.raises(TypeError, match="the parameter _C__x is what Python makes of __x in a class"):
+        exec(source, {})
+    exec(source.replace("__x", "__x__"), {})
+
+
 def defined(source: str) -> Callable[..., Any]:
     """The function `f` that the source defines; nobody can read that source any more."""
     space: dict[str, Any] = {}
@@ -351,6 +359,25 @@ def f(x):
     error('here')"""
 '''
 
+PIECES_OF_ONE_LINE = """
+def f(x):
+    (
+        "local y "
+        "= x\\nerror('here')"
+    )
+"""
+
+BALANCED = """
+def f(x):
+    '''local y = x\\nerror\\
+('here')'''
+"""
+
+OTHER_LINE_ENDS = """
+def f(x):
+    '''local y = x\\rerror('here')'''
+"""
+
 GIVEN_LATER = """
 def f(x):
     "return 1"
@@ -359,7 +386,15 @@ f.__doc__ = "local y\\nerror('here')"
 
 
 @pytest.mark.parametrize(
-    "source", [ESCAPED, JOINED_IN_THE_MIDDLE, GIVEN_LATER], ids=["escaped", "joined", "given later"]
+    "source",
+    [
+        pytest.param(ESCAPED, id="escaped"),
+        pytest.param(JOINED_IN_THE_MIDDLE, id="joined"),
+        pytest.param(PIECES_OF_ONE_LINE, id="pieces of one line"),
+        pytest.param(BALANCED, id="balanced"),
+        pytest.param(OTHER_LINE_ENDS, id="other line ends"),
+        pytest.param(GIVEN_LATER, id="given later"),
+    ],
 )
 def test_where_lines_differ_errors_name_the_function_and_the_line_of_the_docstring(
     tmp_path: Path, source: str
