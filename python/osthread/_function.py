@@ -7,6 +7,7 @@ from typing import Any
 from . import _core
 from ._checks import check_text
 from ._options import code_parts
+from ._thread import run
 
 __all__ = ["LuaFunction", "compile"]
 
@@ -44,8 +45,6 @@ class LuaFunction:
         :class:`OSThread` whose ``libraries`` are not given. In a Python callable that Lua code calls, it has the
         ``memory_limit`` of that code, in a state of its own, and is ended with it.
         """
-        from ._thread import run
-
         limit = _core.memory_limit_here()
         return run(self, *args, memory_limit=limit) if limit else run(self, *args)
 

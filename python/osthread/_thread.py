@@ -21,7 +21,6 @@ from . import errors as _errors
 from ._at_work import AtWork
 from ._channel import Channel
 from ._checks import seconds_in
-from ._function import LuaFunction
 from ._future import AwaitedFuture, ThreadFuture, WaitTimeoutError
 from ._options import ThreadOptions, check_thread, code_parts, prepare
 from .errors import Frame, Stopped, ThreadAbandonedWarning
@@ -135,7 +134,8 @@ class OSThread(_core.Thread):
         if self._made:
             raise RuntimeError("an OSThread is made once: OSThread.__init__() has been called before")
         self._begin()
-        if isinstance(code, LuaFunction) and code._value.safe:
+        function = getattr(code, "_value", None)
+        if isinstance(function, _core.FunctionValue) and function.safe:
             options = {"libraries": "safe", **options}
         self._options = check_thread(options)
         source, chunk_name = code_parts(code, self._options.get("chunk_name"))

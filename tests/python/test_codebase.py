@@ -177,21 +177,10 @@ def test_bindings_see_of_the_core_its_public_headers_and_host_only() -> None:
 
 
 def package_imports(file: Path) -> Iterator[str]:
-    """The modules of the package that a module imports as it is loaded, not later in a function."""
+    """The modules of the package that a module imports, be it later in a function."""
     package = ROOT / "python/osthread"
     here = file.relative_to(package).with_suffix("").parts
-
-    def walk(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-        for statement in body:
-            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                continue
-            yield statement
-            for field in ("body", "orelse", "finalbody"):
-                yield from walk(getattr(statement, field, []))
-            for handler in getattr(statement, "handlers", []):
-                yield from walk(handler.body)
-
-    for statement in walk(ast.parse(file.read_text("utf-8")).body):
+    for statement in ast.walk(ast.parse(file.read_text("utf-8"))):
         if not isinstance(statement, ast.ImportFrom) or not statement.level:
             continue
         base = list(here[: len(here) - statement.level])
