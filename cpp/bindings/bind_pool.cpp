@@ -61,7 +61,7 @@ std::unique_ptr<PyPool> make(const py::dict& options, std::size_t max_workers, c
 }
 
 Code code_of(const py::object& code, const std::string& chunk_name) {
-  if (py::isinstance<FunctionValue>(code)) return Code(code.cast<const FunctionValue&>().value);
+  if (is_of<FunctionValue>(code)) return Code(code.cast<const FunctionValue&>().value);
   return Code(std::string(py::reinterpret_borrow<py::bytes>(code)), chunk_name);
 }
 
@@ -80,7 +80,7 @@ std::unique_ptr<PyTask> submit(Self<PyPool> pool, const py::object& code, const 
 [[noreturn]] void raise_item(const std::exception_ptr& error, const std::vector<Frame>& frames,
                              std::size_t item, const Encoding& encoding) {
   const py::object exception = exception_object(error, frames, encoding);
-  if (!py::isinstance(exception, types().errors.attr("BrokenLuaPool")))
+  if (!is_of(exception, types().errors.attr("BrokenLuaPool")))
     add_note(exception, "in item " + std::to_string(item) + ", counted from 0");
   raise_object(exception);
 }

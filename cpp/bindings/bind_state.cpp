@@ -77,7 +77,7 @@ py::object run(State& state, Run body) {
 
 py::object execute(Self<State> state, const py::object& code, const std::string& chunk_name,
                    const py::tuple& args) {
-  const Code source = py::isinstance<FunctionValue>(code)
+  const Code source = is_of<FunctionValue>(code)
                           ? Code(code.cast<const FunctionValue&>().value)
                           : Code(std::string(py::reinterpret_borrow<py::bytes>(code)), chunk_name);
   const Values values = to_values(args, "args", state->encoding);
@@ -117,7 +117,7 @@ PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     if (count == 0) throw py::type_error("call() takes a LuaFunction or the name of a global function");
     const std::span<PyObject* const> rest(args + 1, static_cast<std::size_t>(count - 1));
     if (PyUnicode_Check(args[0])) return call_global(state, args[0], rest).release().ptr();
-    if (py::isinstance(args[0], types().function)) return call_function(state, args[0], rest).release().ptr();
+    if (is_of(args[0], types().function)) return call_function(state, args[0], rest).release().ptr();
     throw py::type_error(std::string("call() takes a LuaFunction or the name of a global function, not ") +
                          Py_TYPE(args[0])->tp_name);
   } catch (const std::exception&) {

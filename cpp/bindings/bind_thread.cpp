@@ -12,7 +12,7 @@ namespace osthread::python {
 namespace {
 
 Code code_of(const py::object& code, const std::string& chunk_name) {
-  if (py::isinstance<FunctionValue>(code)) return Code(code.cast<const FunctionValue&>().value);
+  if (is_of<FunctionValue>(code)) return Code(code.cast<const FunctionValue&>().value);
   return Code(std::string(py::reinterpret_borrow<py::bytes>(code)), chunk_name);
 }
 
@@ -249,7 +249,7 @@ void write_unraisable(const py::object& exception, const py::object& where) {
 }
 
 const Thread* thread_in(py::handle object) {
-  return py::isinstance<Thread>(object) ? made<Thread>(object.ptr()) : nullptr;
+  return is_of<Thread>(object) ? made<Thread>(object.ptr()) : nullptr;
 }
 
 void bind_thread(py::module_& module) {

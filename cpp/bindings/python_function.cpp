@@ -12,7 +12,8 @@ PythonError carry(py::error_already_set& error) {
     const auto value =
         py::reinterpret_steal<py::object>(call_api([&] { return PyObject_Str(error.value().ptr()); }));
     if (!value) throw py::error_already_set();
-    const auto told = py::str(error.type().attr("__name__")) + py::str(": ") + value;
+    const std::string name = reinterpret_cast<PyTypeObject*>(error.type().ptr())->tp_name;
+    const auto told = py::str(name.substr(name.rfind('.') + 1) + ": ") + value;
     text = told.attr("encode")("utf-8", "backslashreplace").cast<std::string>();  // it may hold surrogates
   } catch (py::error_already_set&) {
     text = "a Python exception whose text can't be had";
@@ -20,16 +21,19 @@ PythonError carry(py::error_already_set& error) {
   py::object exception = error.value();
   if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
   const py::object errors = types().errors;
-  const bool is_stop = py::isinstance(exception, errors.attr("Stopped")) ||
-                       py::isinstance(exception, errors.attr("LuaTimeout"));
+  const bool is_stop =
+      is_of(exception, errors.attr("Stopped")) || is_of(exception, errors.attr("LuaTimeout"));
   return PythonError(std::make_shared<Reference>(std::move(exception)), text, is_stop);
 }
 
 Values PythonFunction::call(Values args) {
   const GilHold gil;
   try {
-    const py::object result = python::call(callable_.get(), to_tuple(args, encoding_, "args"));
+    // References, as what dies here may have a `__del__`.
+    const Reference given(to_tuple(args, encoding_, "args"));
     args.clear();
+    const Reference returned(python::call(callable_.get(), py::reinterpret_borrow<py::tuple>(given.get())));
+    const py::handle result = returned.get();
     if (result.is_none()) return {};
     if (py::isinstance<py::tuple>(result))
       return to_values(py::reinterpret_borrow<py::tuple>(result), "results", encoding_);
@@ -47,7 +51,7 @@ OutputFunction output_to(std::shared_ptr<Reference> callable) {
       const auto text = py::reinterpret_steal<py::object>(
           PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "backslashreplace"));
       if (!text) throw py::error_already_set();
-      python::call(target->get(), py::make_tuple(text));
+      const Reference returned(python::call(target->get(), py::make_tuple(text)));
     } catch (py::error_already_set& error) {
       note_interrupt(error);
       throw carry(error);

@@ -8,7 +8,7 @@ namespace {
 
 template <class T>
 bool take(py::handle object, Value& value) {
-  if (!py::isinstance<Shared<T>>(object)) return false;
+  if (!is_of<Shared<T>>(object)) return false;
   const Shared<T>* shared = made<Shared<T>>(object.ptr());
   if (!shared)
     throw std::logic_error(std::string(Py_TYPE(object.ptr())->tp_name) +
@@ -22,7 +22,7 @@ bool take(py::handle object, Value& value) {
 std::vector<Channel> channels_in(const py::tuple& objects) {
   std::vector<Channel> channels;
   for (const py::handle object : objects) {
-    if (!py::isinstance<Shared<Channel>>(object))
+    if (!is_of<Shared<Channel>>(object))
       throw py::type_error(std::string("select takes channels, not ") + Py_TYPE(object.ptr())->tp_name);
     channels.push_back(py::cast<Self<Shared<Channel>>>(object)->object);
   }

@@ -24,4 +24,14 @@ struct Types {
 // Never destroyed, as objects of the interpreter may not be after its end.
 Types& types();
 
+// Whether an object is of a class, by its type: isinstance() would ask its `__class__`, which may be code of
+// the program's, and lie.
+inline bool is_of(py::handle object, py::handle type) noexcept {
+  return PyObject_TypeCheck(object.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr())) != 0;
+}
+template <class T>
+bool is_of(py::handle object) {
+  return is_of(object, py::type::handle_of<T>());
+}
+
 }  // namespace osthread::python

@@ -110,8 +110,7 @@ class Builder {
       return Value(
           std::string_view(PyByteArray_AS_STRING(o), static_cast<std::size_t>(PyByteArray_GET_SIZE(o))));
     if (PyList_Check(o) || PyTuple_Check(o) || PyDict_Check(o)) return table(object, at);
-    if (py::isinstance(object, types().function))
-      return object.attr("_value").cast<const FunctionValue&>().value;
+    if (is_of(object, types().function)) return object.attr("_value").cast<const FunctionValue&>().value;
     if (const Thread* thread = thread_in(object))
       return thread->adopted.is_nil() ? host::thread_value(thread->core) : thread->adopted;
     if (Value shared = shared_to_value(object); !shared.is_nil()) return shared;
@@ -162,22 +161,25 @@ class Builder {
         path(at), "this int is beyond 64 bits, which no Lua number holds; pass a str or float of it", true);
   }
 
-  static bool is_numpy(py::handle object) {
-    PyTypeObject* type = Py_TYPE(object.ptr());
-    for (; type; type = type->tp_base) {
-      const std::string_view name = type->tp_name;
-      if (name == "numpy.ndarray" || name == "numpy.generic") return true;
-    }
+  static bool derives_from(py::handle object, std::string_view name) {
+    for (PyTypeObject* type = Py_TYPE(object.ptr()); type; type = type->tp_base)
+      if (type->tp_name == name) return true;
     return false;
   }
 
+  static bool is_numpy(py::handle object) {
+    return derives_from(object, "numpy.ndarray") || derives_from(object, "numpy.generic");
+  }
+
   Value numpy(py::handle object, std::size_t at) {
-    if (type_name(object) == "numpy.ndarray" || object.attr("ndim").cast<int>() != 0)
+    if (derives_from(object, "numpy.ndarray"))
       refuse(at,
              "an ndarray can't cross to Lua by itself; pass SharedBuffer(a), which shares its memory, or "
              "a.tolist(), "
              "which copies");
-    const py::object scalar = object.attr("item")();
+    const auto scalar = py::reinterpret_steal<py::object>(
+        call_api([&] { return PyObject_CallMethod(object.ptr(), "item", nullptr); }));
+    if (!scalar) throw py::error_already_set();
     if (is_numpy(scalar)) refuse(at, "this " + type_name(object) + " has no Lua form; pass float(x)");
     return convert(scalar, at);
   }
@@ -279,9 +281,12 @@ class Builder {
     if (PyLong_Check(k)) {
       int overflow = 0;
       const long long number = PyLong_AsLongLongAndOverflow(k, &overflow);
-      if (overflow != 0 || number > kExact || number < -kExact)
-        refuse(place, "the key " + py::repr(key).cast<std::string>() +
-                          " is beyond 2^53, where Lua numbers run together");
+      if (overflow != 0 || number > kExact || number < -kExact) {
+        const auto text = py::reinterpret_steal<py::str>(call_api([k] { return PyObject_Repr(k); }));
+        if (!text) throw py::error_already_set();
+        refuse(place,
+               "the key " + text.cast<std::string>() + " is beyond 2^53, where Lua numbers run together");
+      }
       return Value(number);
     }
     refuse(place, "this " + type_name(key) + " can't be a key in Lua; str, bytes, bool, float and int can");

@@ -281,35 +281,62 @@ at_work.wait()
         assert run_script(script) == (0, "", "")
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "'(...)()', lambda: Number()",
-        "'pcall(...)', fail",
-        "'local f = ... f(1 .. 2)', print, encoding='slow'",
-    ],
-)
-def test_python_code_of_the_programs_own_that_a_conversion_runs_at_the_end(call, run_script) -> None:
+def test_python_code_of_the_programs_own_that_a_conversion_runs_at_the_end(run_script) -> None:
     script = f"""{HEAD}
 import codecs
+import osthread
+
+entered = threading.Semaphore(0)
 
 def go_on(*args):
-    started.set()
+    entered.release()
     while True:
         time.sleep(0.0001)  # others have the GIL meanwhile
 
 class Number:
     __index__ = go_on
 
+class Liar:
+    __class__ = property(go_on)
+
+class Key(int):
+    __repr__ = go_on
+
+class Mortal:
+    __index__ = lambda self: 1
+    __del__ = go_on
+
 class Wrong(Exception):
     __str__ = go_on
 
-def fail():
-    raise Wrong
+class WrongClass(Exception):
+    __class__ = property(go_on)
+
+class Meta(type):
+    __name__ = property(go_on)
+
+class WrongName(Exception, metaclass=Meta):
+    pass
+
+def fail(error):
+    raise error
 
 codecs.register(lambda name: codecs.CodecInfo(lambda *_: (b"", 0), go_on, name=name) if name == "slow" else None)
-t = OSThread({call}, on_exit="terminate", grace=0.05)
-assert started.wait(30)
+options = {{"on_exit": "terminate", "grace": 0.05}}
+threads = [
+    OSThread("(...)()", lambda: Number(), **options),
+    OSThread("(...)()", lambda: {{Key(2**60): 1}}, **options),
+    OSThread("(...)()", lambda: Mortal(), **options),
+    OSThread("(...)()", lambda: [Mortal()], **options),
+    OSThread("pcall(...)", lambda: fail(Wrong), **options),
+    OSThread("local f = ... f(1 .. 2)", print, encoding="slow", **options),
+]
+for _ in threads:
+    assert entered.acquire(timeout=30)
+# These are not asked.
+assert isinstance(OSThread("(...)()", lambda: Liar(), **options).exception(30), osthread.ConversionError)
+for error in WrongClass, WrongName:
+    OSThread("pcall(...)", lambda: fail(error), **options).result(30)
 """
     returncode, stdout, stderr = run_script(script)
     assert (returncode, stdout) == (0, "")
