@@ -129,8 +129,8 @@ local function make_class(dtype, declaration, readonly, itemsize)
     return add_any(self, index, x)
   end
 
-  -- Gives the memory up, here: others that have it keep it. Using it is an error from here on. In a finalizer, which may run in the
-  -- midst of an access, it does so when a collection has shown that there was none.
+  -- Gives the memory up, here: others that have it keep it. Using it is an error from here on. In a finalizer or a hook, which may run
+  -- in the midst of an access, it does so when a collection has shown that there was none.
   function methods:release()
     if not istype(Box, self) then error("release: methods are called with a colon: b:release()", 2) end
     local lingers

@@ -53,6 +53,13 @@ void drop_all(Vm& vm) noexcept {
   while (vm.lingering) drop(static_cast<Handle*>(vm.lingering));
 }
 
+std::vector<Object*> objects_of(const void* list) {
+  std::vector<Object*> objects;
+  for (const auto* handle = static_cast<const Handle*>(list); handle; handle = handle->next)
+    objects.push_back(handle->object);
+  return objects;
+}
+
 Object* boxed(lua_State* L, int index) noexcept {
   const Handle* handle = *static_cast<Handle**>(lua_touserdata(L, index));
   return handle ? handle->object : nullptr;
@@ -284,21 +291,30 @@ bool let_linger(Vm& vm, Box& box) noexcept {
   return true;
 }
 
-bool drop_lingering(Vm& vm, bool (*is_needed)(const Vm& vm, const Object& object)) noexcept {
+bool drop_lingering(Vm& vm, std::vector<bool> (*are_needed)(const Vm& vm,
+                                                            std::span<Object* const> objects)) noexcept {
+  if (!vm.lingering) return false;
+  std::vector<bool> needed;
+  try {
+    needed = are_needed(vm, objects_of(vm.lingering));
+  } catch (const std::bad_alloc&) {
+    return true;
+  }
   Handle* unneeded = nullptr;  // dropped after the loop, as that may run anything
-  for (auto* handle = static_cast<Handle*>(vm.lingering); handle;) {
+  auto* handle = static_cast<Handle*>(vm.lingering);
+  for (const bool keep : needed) {
     Handle* const next = handle->next;
-    if (!is_needed(vm, *handle->object)) {
+    if (!keep) {
       unlink(handle);
       handle->next = std::exchange(unneeded, handle);
     }
     handle = next;
   }
   while (unneeded) {
-    Handle* const handle = std::exchange(unneeded, unneeded->next);
+    Handle* const each = std::exchange(unneeded, unneeded->next);
     void* list = nullptr;
-    link(list, handle);
-    drop(handle);
+    link(list, each);
+    drop(each);
   }
   return vm.lingering != nullptr;
 }
@@ -319,10 +335,9 @@ Object* object_at(lua_State* L, int index) noexcept {
 }
 
 std::vector<Object*> boxed_objects(const Vm& vm) {
-  std::vector<Object*> objects;
-  for (const void* const list : {vm.handles, vm.lingering})
-    for (const auto* handle = static_cast<const Handle*>(list); handle; handle = handle->next)
-      objects.push_back(handle->object);
+  std::vector<Object*> objects = objects_of(vm.handles);
+  const std::vector<Object*> lingering = objects_of(vm.lingering);
+  objects.insert(objects.end(), lingering.begin(), lingering.end());
   return objects;
 }
 

@@ -3,6 +3,9 @@
 // it lives; a userdata for any other.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "lua_headers.hpp"
 #include "osthread/value.hpp"
 #include "vm.hpp"
@@ -33,7 +36,8 @@ void empty_box(Vm& vm, Box& box) noexcept;
 // its box leads to. Whether it does.
 bool let_linger(Vm& vm, Box& box) noexcept;
 // Whether any are left.
-bool drop_lingering(Vm& vm, bool (*is_needed)(const Vm& vm, const Object& object)) noexcept;
+bool drop_lingering(Vm& vm,
+                    std::vector<bool> (*are_needed)(const Vm& vm, std::span<Object* const> objects)) noexcept;
 // Takes over one count of `object` (null: there was no memory for it), which the state keeps as long as it
 // lives. May raise.
 void adopt_object(lua_State* L, Object* object);

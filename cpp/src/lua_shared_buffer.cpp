@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
+#include <span>
+#include <vector>
 
 #include "half_float.hpp"
 #include "lua_call.hpp"
@@ -61,37 +64,64 @@ void drop(Vm* vm, BufferBox* box) noexcept {
 }
 
 // The same for structures: their elements, and what is in these, are references into the memory, of which
-// only the state's other objects tell. Whether it lingers.
+// only the state's other objects tell. Whether any lingers.
 bool drop_structures(Vm* vm, BufferBox* box) noexcept {
-  if (!let_linger(*vm, *box)) return false;
-  reach_nothing(*box);
-  return true;
+  if (let_linger(*vm, *box)) reach_nothing(*box);
+  return vm->lingering != nullptr;
 }
 
-// Whether it lingers, as an access may be under way.
+// Whether any lingers: this one, if it interrupts what may be an access.
 bool release(Vm* vm, BufferBox* box) noexcept {
-  if (osthread_in_finalizer(vm->state())) return drop_structures(vm, box);
   reach_nothing(*box);
-  empty_box(*vm, *box);
-  return false;
+  if (osthread_interrupts(vm->state()))
+    let_linger(*vm, *box);
+  else
+    empty_box(*vm, *box);
+  return vm->lingering != nullptr;
 }
 
-bool is_referred_to(const Vm& vm, const Object& object) noexcept {
-  const auto& core = static_cast<const SharedBufferCore&>(object);
-  return osthread_refers_into(vm.state(), core.data(), core.keeps()) != 0;
+// Of each whether anything in the state refers into its memory, or into what overlaps that.
+std::vector<bool> are_referred_to(const Vm& vm, std::span<Object* const> objects) {
+  const auto core = [&](std::size_t i) -> const SharedBufferCore& {
+    return static_cast<const SharedBufferCore&>(*objects[i]);
+  };
+  const auto begin = [&](std::size_t i) { return reinterpret_cast<std::uintptr_t>(core(i).data()); };
+  std::vector<std::size_t> order(objects.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return begin(a) < begin(b); });
+  std::vector<osthread_Memory> memory;
+  std::vector<std::size_t> part_of(objects.size());
+  for (const std::size_t i : order) {
+    const std::size_t size = core(i).keeps();
+    const std::size_t after =
+        memory.empty() ? 0 : begin(i) - reinterpret_cast<std::uintptr_t>(memory.back().data);
+    if (memory.empty() || after > memory.back().size)
+      memory.push_back({core(i).data(), size, 0});
+    else
+      memory.back().size = std::max(memory.back().size, after + size);
+    part_of[i] = memory.size() - 1;
+  }
+  osthread_note_references(vm.state(), memory.data(), memory.size());
+  std::vector<bool> referred(objects.size());
+  for (std::size_t i = 0; i < objects.size(); ++i) referred[i] = memory[part_of[i]].referred != 0;
+  return referred;
 }
 
 // Whether it has to be looked again, when something has been collected.
 int look_for_references(lua_State* L) {
-  lua_pushboolean(L, drop_lingering(Vm::of(L), is_referred_to));
+  lua_pushboolean(L, drop_lingering(Vm::of(L), are_referred_to));
   return 1;
 }
 
 // A C function, since the FFI's are called by compiled code, too, which may hold a reference in a register.
+// What it gets may be anything: code that replaces `error` before the class is made gets past the check
+// there.
 int release_structures(lua_State* L) {
-  auto& box = *static_cast<BufferBox*>(const_cast<void*>(lua_topointer(L, 1)));
-  reach_nothing(box);
-  let_linger(Vm::of(L), box);
+  if (dynamic_cast<SharedBufferCore*>(object_at(L, 1))) {
+    auto& box = *static_cast<BufferBox*>(const_cast<void*>(lua_topointer(L, 1)));
+    reach_nothing(box);
+    let_linger(Vm::of(L), box);
+  }
   return look_for_references(L);
 }
 

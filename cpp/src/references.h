@@ -8,14 +8,21 @@
 extern "C" {
 #endif
 
-/* Whether an object of the state's, or one that has died and is not collected yet, is or holds a pointer or a
- * reference into these bytes. Looks at all its objects, which takes about as long as marking them in a
- * collection. Not from compiled code, which may keep a pointer in a register alone. */
-int osthread_refers_into(lua_State* L, const void* data, size_t size);
+typedef struct osthread_Memory {
+  const void* data;
+  size_t size;
+  int referred;
+} osthread_Memory;
 
-/* Whether a finalizer of the state's is running, as far as can be known: what it interrupts may be any
- * access. */
-int osthread_in_finalizer(lua_State* L);
+/* Notes of each of these, which are in the order of their addresses, with something between them, whether an
+ * object of the state's, or one that has died and is not collected yet, is or holds a pointer or a reference
+ * into it. Looks at all its objects once, which takes about as long as marking them in a collection. Not from
+ * compiled code, which may keep a pointer in a register alone. */
+void osthread_note_references(lua_State* L, osthread_Memory* memory, size_t count);
+
+/* Whether what runs has interrupted other code of the state's, which may be in the midst of anything: a
+ * finalizer, a hook, a callback of the VM's; as far as can be known. */
+int osthread_interrupts(lua_State* L);
 
 #ifdef __cplusplus
 }

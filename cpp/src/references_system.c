@@ -1,15 +1,14 @@
 /* A LuaJIT of the system has no private headers to offer: what may have been referred to stays until the
- * state ends, and finalizers are not known. */
+ * state ends, and what interrupts is not known. */
 #include "references.h"
 
-int osthread_refers_into(lua_State* L, const void* data, size_t size) {
+void osthread_note_references(lua_State* L, osthread_Memory* memory, size_t count) {
+  size_t i;
   (void)L;
-  (void)data;
-  (void)size;
-  return 1;
+  for (i = 0; i < count; ++i) memory[i].referred = 1;
 }
 
-int osthread_in_finalizer(lua_State* L) {
+int osthread_interrupts(lua_State* L) {
   (void)L;
   return 0;
 }

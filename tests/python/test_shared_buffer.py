@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -226,38 +227,122 @@ def test_a_finalizer_may_read_the_structure_it_refers_to(lua: LuaState) -> None:
     assert gone() is None
 
 
+RELEASED_BY = {
+    "a finalizer": """
+        local p = newproxy(true)
+        getmetatable(p).__gc = release""",
+    "a hook": "debug.sethook(function() steps = steps + 1 if steps == 20 + round % 40 then release() end end, '', 1)",
+}
+# Of more bytes than any block that the C library keeps when it is freed.
 ACCESS_BESIDE_RELEASE = """
 local n, osthread = ..., require 'osthread'
-local jit = require 'jit'
 {jit}
 local values = {{1, 2LL, 3ULL, true}}
 for round = 1, n do
-  local b = osthread.SharedBuffer('int32', 1e6)  -- large enough to be unmapped when it goes
-  local released = false
-  do
-    local p = newproxy(true)
-    getmetatable(p).__gc = function() released = true b:release() end
-  end
-  collectgarbage('setpause', 100)
+  local b = osthread.SharedBuffer('int32', 1e7)
+  local released, steps = false, 0
+  local function release() released = true b:release() end
+  do {released_by} end
   repeat
     local ok = pcall(function()
       for i = 1, 200 do {access} end
     end)
   until not ok
+  debug.sethook()
   assert(released)
 end
 return 'ended'
 """
 
 
+@pytest.mark.parametrize("released_by", RELEASED_BY.values(), ids=RELEASED_BY)
 @pytest.mark.parametrize("access", ["sum = b[5]", "b[5] = 1", "b[5] = values[i % 4 + 1]"])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_a_finalizer_that_releases_what_is_being_accessed(
-    access: str, compiled: bool, run_script: Any
+def test_what_is_released_in_the_midst_of_an_access_stays_till_then(
+    released_by: str, access: str, compiled: bool, run_script: Any
 ) -> None:
-    code = ACCESS_BESIDE_RELEASE.format(jit="" if compiled else "jit.off()", access=access)
-    script = f"import osthread\nprint(osthread.run({code!r}, 300))"
+    code = ACCESS_BESIDE_RELEASE.format(
+        jit="" if compiled else "jit.off()", released_by=released_by, access=access
+    )
+    script = f"import osthread\nprint(osthread.run({code!r}, 200))"
     assert run_script(script) == (0, "ended\n", "")
+
+
+def test_a_release_without_memory_for_the_look_can_be_said_again() -> None:
+    a = np.ones(1000)
+    gone = weakref.ref(a)
+    with LuaState(memory_limit=2 << 20) as lua:
+        lua.execute("b = ...", SharedBuffer(a))
+        del a
+        code = """
+            getmetatable(newproxy(true)).__gc = function()
+              local x
+              for _ = 1, 2 do pcall(function() while true do x = {x} end end) end
+              worked, why = pcall(b.release, b)
+            end
+            for _ = 1, 2 do collectgarbage() end
+            return worked, why"""
+        assert lua.execute(code) == (False, "not enough memory")
+        lua.execute("b:release() for _ = 1, 5 do collectgarbage() end")
+        gc.collect()
+        assert gone() is None
+
+
+@pytest.mark.parametrize("wrong", ["{}", "print", "coroutine.create(print)", "nil", "'text'", "1", "channel"])
+def test_code_that_replaces_error_can_not_have_anything_released(wrong: str) -> None:
+    code = f"""
+        local b, channel = ...
+        local release = b.release
+        for _ = 1, 10 do pcall(release, {wrong}) end
+        b:release()
+        return tostring(b), tostring(channel):sub(1, 8)"""
+    arguments = SharedBuffer(np.ones(3, [("x", "f8")])), Channel(1)
+    with LuaState(libraries="safe") as lua:
+        lua.execute("error = function() end")
+        assert lua.execute(code, *arguments) == ("SharedBuffer: released", "Channel:")
+
+
+def test_many_that_linger_take_one_look(lua: LuaState) -> None:
+    code = """
+        local osthread, gone = require 'osthread', 0
+        objects = {}
+        for i = 1, 3e5 do objects[i] = {} end
+        for i = 1, 2e4 do
+          local b, p = osthread.SharedBuffer('int32', 1), newproxy(true)
+          getmetatable(p).__gc = function() b:release() gone = gone + 1 end
+        end
+        collectgarbage() collectgarbage() collectgarbage()
+        return gone"""
+    begin = time.monotonic()
+    assert lua.execute(code) == 2e4
+    assert time.monotonic() - begin < 5  # one look takes milliseconds
+
+
+def test_what_overlaps_stays_together(lua: LuaState) -> None:
+    a = np.ones(300, [("x", "f8")])
+    gone = weakref.ref(a)
+    parts = [SharedBuffer(a), SharedBuffer(a[100:200]), SharedBuffer(a[150:]), SharedBuffer(a[:0])]
+    lua.execute("local parts = ... x = parts[2][0] for _, b in ipairs(parts) do b:release() end", parts)
+    del a, parts
+    for _ in range(3):
+        lua.execute("collectgarbage()")
+        gc.collect()
+        assert gone() is not None
+        assert lua.execute("return x.x") == 1
+    lua.execute("x = nil for _ = 1, 3 do collectgarbage() end")
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_a_finalizer_releases_at_the_state_s_end_is_released() -> None:
+    told: list[Any] = []
+    with LuaState(globals={"told": lambda *results: told.extend(results)}) as lua:
+        code = """
+            local b = ...
+            kept = newproxy(true)
+            getmetatable(kept).__gc = function() b:release() told(#b, pcall(function() return b[0] end)) end"""
+        lua.execute(code, SharedBuffer("float64", 3))
+    assert told[:2] == [0, False]
 
 
 def test_what_a_finalizer_releases_goes_with_the_next_collections(lua: LuaState) -> None:
