@@ -17,26 +17,34 @@ constexpr std::size_t kSlicesOfWorker = 16;
 // given back: those that were new to the state, and so are of no other code of it.
 // What C has no number of Lua's for is no pointer: its elements would be cdata, of which a sum is no number
 // and no two are the same key, or bits.
+// Of global names it needs none, as an earlier task may have replaced them.
 constexpr const char* kBind = R"(local f, is_new, count, more = ...
-local given, list, unpack = { select(5, ...) }, {}, unpack
+local given, list = { ... }, {}
 local without_pointer = { int64 = true, uint64 = true, float16 = true }
-for i = 1, count do list[i] = not without_pointer[given[i].dtype] and given[i].data or given[i] end
-for i = 1, more do list[count + 2 + i] = given[count + i] end
+for i = 1, count + more do list[i] = given[4 + i] end
+for i = 1, count do list[i] = not without_pointer[list[i].dtype] and list[i].data or list[i] end
 return function(start, stop)
   if not start then
     list = nil
-    for i = 1, count do
+    for i = 5, 4 + count do
       -- Of structures: a pointer that is garbage refers to them, too, until it is collected.
-      if given[i].data and given[i].dtype:find("[ {]") then collectgarbage() break end
+      if given[i].data and given[i].dtype:find("[ {]") and collectgarbage then collectgarbage() break end
     end
-    for i = 1, count do
-      if is_new[2 + i] then given[i]:release() end
+    for i = 5, 4 + count do
+      if is_new[i - 2] then given[i]:release() end
     end
     return
   end
-  list[count + 1], list[count + 2] = start, stop
-  return f(unpack(list, 1, count + 2 + more))
-end)";
+  return f()";
+
+std::string binder(std::size_t count, std::size_t more) {
+  const auto list = [](std::size_t i) { return "list[" + std::to_string(i) + "]"; };
+  std::string arguments;
+  for (std::size_t i = 1; i <= count; ++i) arguments += list(i) + ", ";
+  arguments += "start, stop";
+  for (std::size_t i = 1; i <= more; ++i) arguments += ", " + list(count + i);
+  return kBind + arguments + ") end";
+}
 
 void check(const SharedBuffer& array, const std::string& name, const SharedBuffer& first) {
   if (array.shape().empty()) throw std::invalid_argument("map_array: " + name + " has no axis to be cut");
@@ -53,7 +61,7 @@ PoolJob::Work work_over(PoolCore& core, const Code& code, const std::vector<Shar
   if (options.out) all.push_back(*options.out);
   if (all.empty()) throw std::invalid_argument("map_array: there is no array");
   PoolJob::Work work{.function = core.function_of(code),
-                     .maker = core.function_of(Code(kBind, "=map_array")),
+                     .maker = core.function_of(Code(binder(all.size(), options.args.size()), "=map_array")),
                      .make_of = {all.size(), options.args.size()}};
   for (std::size_t i = 0; i < all.size(); ++i) {
     check(all[i], i == arrays.size() ? "out" : "array " + std::to_string(i + 1), all[0]);

@@ -22,6 +22,7 @@ import numpy as np
 import osthread
 import pytest
 from osthread import (
+    Barrier,
     BrokenLuaPool,
     Channel,
     ConversionError,
@@ -497,12 +498,16 @@ def test_a_worker_that_rests_keeps_nothing_of_its_tasks() -> None:
 
 def test_what_others_do_puts_no_workers_rest_off() -> None:
     gone: list[weakref.ref[Any]] = []
-    with LuaPool(8) as pool:
-        for _ in range(20):
+    with LuaPool(16) as pool:
+        meet = Barrier(16)  # so that there are so many, and each keeps something
+        futures = []
+        for _ in range(16):
             f = functools.partial(int)
             gone.append(weakref.ref(f))
-            pool.submit("function(f) end", f).result()
+            futures.append(pool.submit("function(f, meet) meet:wait() end", f, meet))
             del f
+        concurrent.futures.wait(futures)
+        del futures
         deadline = time.monotonic() + PATIENCE
         while alive(gone) and time.monotonic() < deadline:
             assert list(pool.map("function(x) return x end", [1, 2])) == [1, 2]  # it wakes all
@@ -805,6 +810,16 @@ def test_map_refuses_wrong_arguments(pool: LuaPool) -> None:
 AXPY = """function(x, y, out, i, j, a)
   for k = i, j - 1 do out[k] = a * x[k] + y[k] end
 end"""
+
+
+@pytest.mark.parametrize(("dtype", "element"), [("f8", "y"), ([("x", "f8")], "{y}")])
+def test_map_array_needs_no_global_names(dtype: Any, element: str) -> None:
+    a = np.zeros(10, dtype)
+    kernel = f"function(a, start, stop, x, y) for i = start, stop - 1 do a[i] = {element} end end"
+    with LuaPool(1) as pool:
+        pool.submit("select, unpack, collectgarbage = nil").result()
+        pool.map_array(kernel, a, args=(None, 2))
+    assert a.view("f8").tolist() == [2] * 10
 
 
 @pytest.mark.parametrize("libraries", ["all", "safe"])
