@@ -34,6 +34,8 @@ __all__ = ["CALLBACK_SECONDS", "LuaPool", "PoolStatistics", "begun", "results_of
 _MOST_WORKERS = 1 << 15
 # How long the callbacks of a pool that is terminated may take to return.
 CALLBACK_SECONDS = 5.0
+# The same when Ctrl-C has ended the wait for them: they may not have begun.
+_INTERRUPTED_SECONDS = 1.0
 _OF_ONE_THREAD = ("suspended", "on_exit", "chunk_name", "closes", "notify")
 
 # Those that may have something to do at the program's end.
@@ -308,7 +310,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         try:
             self.shutdown()
         except KeyboardInterrupt:
-            self._terminate_within(0.0)
+            self._terminate_within(_INTERRUPTED_SECONDS)
             raise
 
     def statistics(self) -> PoolStatistics:
