@@ -47,6 +47,9 @@ _KEYWORDS = frozenset(
         "while",
     ]
 )
+# In a literal: a line that is joined with the next one; a last escape that ends a line.
+_JOIN = re.compile(r"(?<!\\)(?:\\\\)*\\\n")
+_ENDED = re.compile(r"""(?<!\\)(?:\\\\)*\\n("{3}|'{3}|"|')$""")
 # A first line that the docstring begins with a backslash is joined with the next one.
 _JOINED = re.compile(r"""[uU]?("{3}|'{3}|"|')\\\n""")
 
@@ -199,24 +202,22 @@ def _place(function: FunctionType, body: str) -> tuple[int, int] | None:
     joined = _JOINED.match(literal)
     if joined:
         literal = literal.replace("\\\n", "", 1)
-    return (definition.lineno, statement.value.lineno + bool(joined)) if _has_its_lines(literal) else None
+    if not _has_lines(literal, body.count("\n")):
+        return None
+    return definition.lineno, statement.value.lineno + bool(joined)
 
 
-def _has_its_lines(literal: str) -> bool:
-    """Whether each line of what a literal says is one of the file's, the first on its first line."""
+def _has_lines(literal: str, ends: int) -> bool:
+    """Whether the lines of what a literal says, with so many ends, are those of the file."""
     # In parentheses, as all that may be is in lines between them.
     tokens = tokenize.generate_tokens(io.StringIO(f"({literal})").readline)
     pieces = [token for token in tokens if token.type == tokenize.STRING]
     if len(pieces) == 1:  # else it has escapes for line ends, or lines joined in the middle
-        is_joined = "\\\n" in literal and literal[0] not in "rR"
-        return not is_joined and ast.literal_eval(literal).count("\n") == literal.count("\n")
-    row = 1
-    for piece in pieces:
-        text = ast.literal_eval(piece.string)
-        if piece.start[0] != row or piece.end[0] != row or "\n" in text[:-1]:
-            return False
-        row += text.endswith("\n")
-    return True
+        return ends == literal.count("\n") and (literal[0] in "rR" or not _JOIN.search(literal))
+    # Each a line, which all but the last end, and that may.
+    ended = [bool(_ENDED.search(piece.string)) for piece in pieces]
+    in_line = all(piece.start[0] == piece.end[0] == row for row, piece in enumerate(pieces, 1))
+    return in_line and all(ended[:-1]) and ends == sum(ended)
 
 
 def _lua_name(parameter: inspect.Parameter, function: FunctionType) -> str:
@@ -229,11 +230,17 @@ def _lua_name(parameter: inspect.Parameter, function: FunctionType) -> str:
         raise TypeError(
             f"{where} has a default, which Lua does not know; write `if x == nil then x = ... end`"
         )
-    owner = "_" + function.__qualname__.rpartition(".")[0].rpartition(".")[2].lstrip("_")
-    if owner != "_" and parameter.name.startswith(owner + "__"):
-        raise TypeError(
-            f"{where} is what Python makes of {parameter.name[len(owner) :]} in a class; give it another name"
-        )
+    if original := _renamed(parameter.name, function.__qualname__):
+        raise TypeError(f"{where} is what Python makes of {original} in a class; give it another name")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", parameter.name) or parameter.name in _KEYWORDS:
         raise TypeError(f"{where} can't be a name in Lua; rename it")
     return parameter.name
+
+
+def _renamed(name: str, qualname: str) -> str | None:
+    """What a name was that Python has renamed as private to a class, one of those that a function stands in."""
+    for part in qualname.split(".")[:-1]:
+        owner = "_" + part.lstrip("_")
+        if owner != "_" and name.startswith(owner + "__") and not name.endswith("__"):
+            return name[len(owner) :]
+    return None

@@ -8,6 +8,7 @@ import pydoc
 import runpy
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,12 +133,18 @@ def test_what_can_not_be_one_is_refused(function: Callable[..., Any]) -> None:
         osthread.lua(function)
 
 
-@pytest.mark.parametrize("name", ["C", "__C"])
-def test_parameters_that_python_renames_in_a_class_are_refused(name: str) -> None:
-    source = f"import osthread\nclass {name}:\n  @osthread.lua\n  def f(self, __x):\n    'return __x'"
+RENAMED = {
+    "in a class": "class C:\n  @osthread.lua\n  def f(self, __x): 'return __x'",
+    "in a private class": "class __C:\n  @osthread.lua\n  def f(self, __x): 'return __x'",
+    "in a method": "class C:\n  def m():\n    @osthread.lua\n    def f(__x): 'return __x'\nC.m()",
+}
+
+
+@pytest.mark.parametrize("source", RENAMED.values(), ids=RENAMED)
+def test_parameters_that_python_renames_in_a_class_are_refused(source: str) -> None:
     with pytest.raises(TypeError, match="the parameter _C__x is what Python makes of __x in a class"):
-        exec(source, {})
-    exec(source.replace("__x", "__x__"), {})
+        exec(source, {"osthread": osthread})
+    exec(source.replace("__x", "_C__x__"), {"osthread": osthread})
 
 
 def defined(source: str) -> Callable[..., Any]:
@@ -297,6 +304,17 @@ def f(x):
     """
 '''
 
+ESCAPED_BACKSLASHES = """
+import osthread
+@osthread.lua
+def f(x):
+    '''
+    local y = "\\\\
+"
+    error('here')
+    '''
+"""
+
 IN_PIECES = """
 import osthread
 @osthread.lua
@@ -327,6 +345,7 @@ f = factory()
         pytest.param(IN_A_CLASS, id="in a class"),
         pytest.param(JOINED_TO_THE_FIRST, id="joined to the first line"),
         pytest.param(RAW, id="raw"),
+        pytest.param(ESCAPED_BACKSLASHES, id="escaped backslashes"),
         pytest.param(IN_PIECES, id="in pieces"),
         pytest.param(CALLED, id="called"),
     ],
@@ -403,6 +422,19 @@ def test_where_lines_differ_errors_name_the_function_and_the_line_of_the_docstri
     path.write_text(source)
     with pytest.raises(LuaError, match=r"^f:2: here"):
         osthread.lua(runpy.run_path(str(path))["f"])(1)
+
+
+def test_escapes_that_are_none_are_warned_of_by_python_alone(tmp_path: Path) -> None:
+    path = tmp_path / "kernels.py"
+    path.write_text('def f(x):\n    """\n    return 1 -- \\d\n    """')
+    with pytest.warns() as told:
+        function = runpy.run_path(str(path))["f"]
+    assert len(told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "invalid escape")
+        warnings.filterwarnings("error", "invalid escape", module="<unknown>")
+        assert osthread.lua(function)(2) == 1
 
 
 def test_without_the_source_errors_name_the_function_and_the_line_of_the_docstring(tmp_path: Path) -> None:
