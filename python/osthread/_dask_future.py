@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import threading
 from collections import deque
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from distributed import Future as TaskFuture
 
 __all__ = ["Callbacks", "ClusterFuture", "unless_out_of_reach"]
+
+RETRY_SECONDS = 0.05
 
 
 class ClusterFuture(concurrent.futures.Future[Any]):
@@ -95,15 +98,35 @@ class Callbacks:
                 self._forget(future)
                 return
             self._due.append(future)
-            if self._thread is not None:
+        self._see_to_them()
+
+    def _see_to_them(self) -> None:
+        """Has a thread call what is due; where none can be made, whoever may be kept waiting does."""
+        with self._changed:
+            if self._thread is not None or not self._due:
                 return
-            self._thread = threading.Thread(target=self._run, name="DaskLuaPool-callbacks", daemon=True)
-            try:
-                self._thread.start()
-            except RuntimeError:  # there are as many threads as there may be, or the program ends
+            self._thread = self._start()
+            if self._thread is None and not self._later():
                 self._thread = threading.current_thread()
         if self._thread is threading.current_thread():
             self._run()
+
+    def _start(self) -> threading.Thread | None:
+        thread = threading.Thread(target=self._run, name="DaskLuaPool-callbacks", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there are as many as there may be, or the program ends
+            return None
+        return thread
+
+    def _later(self) -> bool:
+        """Whether this is an event loop's thread, which tells of what callbacks wait for: it is tried again there."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        loop.call_later(RETRY_SECONDS, self._see_to_them)
+        return True
 
     def wait(self, timeout: float | None) -> bool:
         """Until all have returned, or those of ended futures if one of them asks: whether that came in time."""

@@ -284,27 +284,48 @@ def test_a_callback_may_wait_for_another_task(pool: DaskLuaPool, tmp_path: Path)
     assert told.get(timeout=PATIENCE) == "there again"
 
 
-def test_callbacks_are_called_where_no_thread_can_be_made(
-    pool: DaskLuaPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start = threading.Thread.start
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """No thread can be made for callbacks until it is set."""
+    start, can_be_had = threading.Thread.start, threading.Event()
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name == "DaskLuaPool-callbacks":
+        if thread.name == "DaskLuaPool-callbacks" and not can_be_had.is_set():
             raise RuntimeError("can't start new thread")
         start(thread)
 
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    yield can_be_had
+    can_be_had.set()
+
+
+def test_callbacks_are_called_by_whoever_cancels_where_no_thread_can_be_made(
+    pool: DaskLuaPool, no_thread: threading.Event
+) -> None:
     told: queue.Queue[str] = queue.Queue()
     first, second = pool.submit(FOREVER), pool.submit(FOREVER)
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        first.add_done_callback(lambda _: (second.cancel(), told.put("first")))
-        second.add_done_callback(lambda _: told.put("second"))
-        first.cancel()
+    first.add_done_callback(lambda _: (second.cancel(), told.put("first")))
+    second.add_done_callback(lambda _: told.put("second"))
+    first.cancel()
     assert [told.get(timeout=PATIENCE) for _ in range(2)] == ["first", "second"]
-    third = pool.submit(SQUARE, 3)
+    no_thread.set()
+    third = pool.submit(FOREVER)
     third.add_done_callback(lambda _: told.put(threading.current_thread().name))
+    third.cancel()
     assert told.get(timeout=PATIENCE) == "DaskLuaPool-callbacks"
+
+
+def test_callbacks_hold_up_no_event_loop_where_no_thread_can_be_made(
+    pool: DaskLuaPool, no_thread: threading.Event, tmp_path: Path
+) -> None:
+    told: queue.Queue[Any] = queue.Queue()
+    first, second = pool.submit(UNTIL_THERE, str(tmp_path / "gate")), pool.submit(SQUARE, 3)
+    first.add_done_callback(lambda _: told.put((threading.current_thread().name, second.result(PATIENCE))))
+    (tmp_path / "gate").touch()
+    assert first.result(PATIENCE) == "there"
+    assert second.result(PATIENCE) == 9
+    no_thread.set()
+    assert told.get(timeout=PATIENCE) == ("DaskLuaPool-callbacks", 9)
 
 
 def test_a_callback_of_dask_s_may_wait_for_a_task(client: Any, pool: DaskLuaPool) -> None:
