@@ -120,8 +120,8 @@ std::shared_ptr<PoolJob> PoolCore::take_locked() noexcept {
 }
 
 std::shared_ptr<PoolJob> PoolCore::next(PoolWorker& worker, bool idle) {
-  std::optional<Clock::time_point>
-      rested;  // when it has, from its first sleep on; others' jobs don't put it off
+  // When it has rested, from its first sleep on: jobs that others take don't put that off.
+  std::optional<Clock::time_point> rested;
   bool tidy = false;
   for (;;) {
     const Waiter::Ticket ticket = changed_.ticket();
