@@ -1,8 +1,8 @@
 -- Channels: what is plain and quick goes through FFI, so that loops over channels compile; what waits, or carries anything but
 -- numbers, booleans, nil and short strings, goes through C functions.
 local osthread, core = ...
-local ffi = core.ffi
-local type, error, istype, ffi_string = type, error, ffi.istype, ffi.string
+local ffi, builtins = core.ffi, core.builtins
+local type, error, istype, ffi_string = builtins.type, builtins.error, ffi.istype, ffi.string
 
 local Box = ffi.typeof "struct { void *const __handle; }"
 local function C(name, declaration, ...) return ffi.cast(ffi.typeof(declaration, ...), core[name]) end

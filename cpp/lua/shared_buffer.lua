@@ -1,8 +1,9 @@
 -- SharedBuffers: elements are reached through FFI, so that loops over them compile. Each type of element, read-only or not, has a
 -- class of its own, made when the first such buffer comes.
 local osthread, core = ...
-local ffi = core.ffi
-local type, error, tonumber, tostring, istype, gc, new = type, error, tonumber, tostring, ffi.istype, ffi.gc, ffi.new
+local ffi, builtins = core.ffi, core.builtins
+local type, error, tonumber, tostring = builtins.type, builtins.error, builtins.tonumber, builtins.tostring
+local istype, gc, new = ffi.istype, ffi.gc, ffi.new
 local add_any, compare_and_set, notify, wait, shape, describe =
   core.add, core.compare_and_set, core.notify, core.wait, core.shape, core.describe
 local vm = ffi.cast("void *", core.vm)

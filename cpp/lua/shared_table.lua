@@ -2,7 +2,7 @@
 -- goes through C functions.
 local osthread, core = ...
 local ffi = core.ffi
-local type, istype, ffi_string = type, ffi.istype, ffi.string
+local type, istype, ffi_string = core.builtins.type, ffi.istype, ffi.string
 
 local Box = ffi.typeof "struct { void *const __handle; }"
 local Message = ffi.typeof "struct { double number; uint32_t size; char text[4096]; }"

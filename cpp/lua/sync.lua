@@ -4,7 +4,7 @@ local ffi = core.ffi
 local describe, istype = core.describe, ffi.istype
 local vm = ffi.cast("void *", core.vm)
 
-for name, methods in pairs(core.methods) do
+for name, methods in core.builtins.pairs(core.methods) do
   local Box = ffi.typeof "struct { void *const __handle; }"
   local is_same = ffi.cast(ffi.typeof("bool (*)($ *, $ *)", Box, Box), core.is_same)
   local drop = ffi.cast(ffi.typeof("void (*)(void *, $ *)", Box), core.drop)

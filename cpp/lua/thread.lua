@@ -1,7 +1,7 @@
 -- OSThread: threads that Lua code starts, and those that it is given.
 local osthread, core = ...
-local ffi = core.ffi
-local type, error, pcall, tonumber, istype = type, error, pcall, tonumber, ffi.istype
+local ffi, builtins = core.ffi, core.builtins
+local type, error, pcall, tonumber, istype = builtins.type, builtins.error, builtins.pcall, builtins.tonumber, ffi.istype
 
 local Box = ffi.typeof "struct { void *const __handle; }"
 local is_same = ffi.cast(ffi.typeof("bool (*)($ *, $ *)", Box, Box), core.is_same)
@@ -12,7 +12,7 @@ local leave, leave_by_error = core.leave, core.leave_by_error
 local make, make_native = core.make, core.make_native
 
 -- What those were begun with that have a start routine.
-local begun = setmetatable({}, { __mode = "k" })
+local begun = builtins.setmetatable({}, { __mode = "k" })
 
 -- true; or nil and "timeout" or "closed": a message into its mailbox.
 function methods:send(value, timeout)

@@ -9,7 +9,8 @@ namespace {
 
 // Locals, so that no script can change what they mean later.
 constexpr char kHelpers[] = R"lua(
-local ffi, tostring = ...
+local ffi, builtins = ...
+local tostring = builtins.tostring
 local istype, typeof = ffi.istype, ffi.typeof
 local int64, uint64, pointer = typeof "int64_t", typeof "uint64_t", typeof "void *"
 return {
@@ -54,7 +55,7 @@ void push_helper(lua_State* L, Helper helper) {
     lua_pop(L, 1);
     if (luaL_loadbuffer(L, kHelpers, sizeof(kHelpers) - 1, "=(osthread)") != 0) lua_error(L);
     load_ffi(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kTostring);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kBuiltins);
     lua_call(L, 2, 1);
     lua_pushvalue(L, -1);
     lua_rawseti(L, LUA_REGISTRYINDEX, slot::kCdata);

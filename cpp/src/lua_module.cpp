@@ -134,6 +134,8 @@ void push_core(lua_State* L) {
   lua_setfield(L, -2, "ffi");
   cdata::push_null(L);
   lua_setfield(L, -2, "null");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kBuiltins);
+  lua_setfield(L, -2, "builtins");
 }
 
 void push_functions(lua_State* L) {

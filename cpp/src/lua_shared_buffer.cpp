@@ -114,14 +114,10 @@ int look_for_references(lua_State* L) {
 }
 
 // A C function, since the FFI's are called by compiled code, too, which may hold a reference in a register.
-// What it gets may be anything: code that replaces `error` before the class is made gets past the check
-// there.
 int release_structures(lua_State* L) {
-  if (dynamic_cast<SharedBufferCore*>(object_at(L, 1))) {
-    auto& box = *static_cast<BufferBox*>(const_cast<void*>(lua_topointer(L, 1)));
-    reach_nothing(box);
-    let_linger(Vm::of(L), box);
-  }
+  auto& box = *static_cast<BufferBox*>(const_cast<void*>(lua_topointer(L, 1)));
+  reach_nothing(box);
+  let_linger(Vm::of(L), box);
   return look_for_references(L);
 }
 

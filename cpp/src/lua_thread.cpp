@@ -290,8 +290,10 @@ Values describe(lua_State* L) {
 // Argument: a type of the ffi, which only its text tells: ctype<int [2]>.
 int is_array(lua_State* L) {
   lua_settop(L, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kTostring);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, slot::kBuiltins);
+  lua_getfield(L, -1, "tostring");
   lua_insert(L, 1);
+  lua_settop(L, 2);
   lua_call(L, 1, 1);
   std::size_t size = 0;
   const char* text = lua_tolstring(L, 1, &size);

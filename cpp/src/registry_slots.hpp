@@ -22,7 +22,7 @@ enum : int {
   kModules,      // what the limited require knows
   kExitValue,    // what os.exit was called with
   kChunk,        // the compiled chunk
-  kTostring,     // the stock tostring, whatever the script puts in its place
+  kBuiltins,     // stock functions for Lua code of ours, whatever the script puts in their place
   kFfi,          // the library ffi where the script may not have it
   kModule,       // the module osthread, made when first needed
   kClasses,      // what makes a box of each class that is Lua over FFI; made with the module's Lua half

@@ -1,6 +1,7 @@
 #include "vm.hpp"
 
 #include <atomic>
+#include <iterator>
 #include <new>
 #include <random>
 #include <stdexcept>
@@ -58,8 +59,14 @@ int set_up(lua_State* L) {
   lua_pushboolean(L, setup->environment == Vm::Environment::ignored);
   lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");  // luaopen_package looks for it
   luaL_openlibs(L);
-  lua_getglobal(L, "tostring");
-  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kTostring);
+  constexpr const char* kBuiltins[] = {"type",     "error", "pcall",       "tonumber",
+                                       "tostring", "pairs", "setmetatable"};
+  lua_createtable(L, 0, static_cast<int>(std::size(kBuiltins)));
+  for (const char* const name : kBuiltins) {
+    lua_getglobal(L, name);
+    lua_setfield(L, -2, name);
+  }
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot::kBuiltins);
   lua_getglobal(L, "math");
   lua_getfield(L, -1, "randomseed");
   lua_pushnumber(L, next_seed());

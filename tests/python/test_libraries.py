@@ -404,3 +404,59 @@ def test_finalizers_run_before_the_result_is_out() -> None:
 def test_features_name_the_luajit_inside() -> None:
     assert osthread.features().luajit in osthread.run("return jit.version, _VERSION")
     assert math.isclose(osthread.run("return math.pi"), math.pi)
+
+
+# --- Code that replaces what our own Lua code is made of ------------------------------------------------
+
+REPLACED = (
+    "assert error getmetatable ipairs next pairs pcall rawequal rawget rawset select setmetatable tonumber "
+    "tostring type"
+)
+METHODS = (
+    "send try_send receive try_receive close statistics acquire release locked abandoned wait set clear is_set abort "
+    "add compare_and_set update snapshot pairs notify join interrupt detach mailbox status"
+)
+# Each method of each object with each wrong self, first with those that a state has boxes of.
+CALLS_WITH_WRONG_SELVES = """
+local refused, objects = ..., { select_(2, ...) }
+local _, error_object = pcall_(refused)
+local selves = { 1, 'text', {}, print, error_object, coroutine.create(print), false }
+for _, object in ipairs_(objects) do selves[#selves + 1] = object end
+for _, object in ipairs_(objects) do
+  for name in METHODS:gmatch('%S+') do
+    local _, method = pcall_(function() return object[name] end)
+    if type_(method) == 'function' then
+      if name ~= 'wait' and name ~= 'join' and name ~= 'receive' and name ~= 'acquire' then
+        for _, self in ipairs_(selves) do pcall_(method, self, 1, 1, 1) end
+      else
+        for i = 1, 7 do pcall_(method, selves[i], 1, 1, 0) end
+      end
+      pcall_(method)
+      pcall_(method, nil, 1, 1, 1)
+    end
+  end
+end
+local garbage
+for i = 1, 1e6 do garbage = { i } end
+return 'alive'
+"""
+
+
+def test_code_that_replaces_builtins_gets_at_no_memory(run_script: Any) -> None:
+    script = f"""
+import numpy as np
+from osthread import *
+
+def refused():
+    raise ValueError("no")
+
+with LuaState(libraries="safe") as lua:
+    lua["METHODS"] = {METHODS!r}
+    lua.execute("pcall_, ipairs_, select_, type_ = pcall, ipairs, select, type")
+    for name in {REPLACED!r}.split():
+        lua.execute(f"{{name}} = function() end")
+    structures = SharedBuffer(np.ones(3, [("x", "f8")]))
+    objects = [Channel(8), Lock(), Semaphore(1), Barrier(1), Event(), SharedTable(), SharedBuffer("f8", 3), structures]
+    print(lua.execute({CALLS_WITH_WRONG_SELVES!r}, refused, *objects))
+"""
+    assert run_script(script) == (0, "alive\n", "")

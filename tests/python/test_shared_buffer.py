@@ -288,20 +288,6 @@ def test_a_release_without_memory_for_the_look_can_be_said_again() -> None:
         assert gone() is None
 
 
-@pytest.mark.parametrize("wrong", ["{}", "print", "coroutine.create(print)", "nil", "'text'", "1", "channel"])
-def test_code_that_replaces_error_can_not_have_anything_released(wrong: str) -> None:
-    code = f"""
-        local b, channel = ...
-        local release = b.release
-        for _ = 1, 10 do pcall(release, {wrong}) end
-        b:release()
-        return tostring(b), tostring(channel):sub(1, 8)"""
-    arguments = SharedBuffer(np.ones(3, [("x", "f8")])), Channel(1)
-    with LuaState(libraries="safe") as lua:
-        lua.execute("error = function() end")
-        assert lua.execute(code, *arguments) == ("SharedBuffer: released", "Channel:")
-
-
 def test_many_that_linger_take_one_look(lua: LuaState) -> None:
     code = """
         local osthread, gone = require 'osthread', 0
