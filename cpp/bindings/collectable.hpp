@@ -11,6 +11,7 @@
 #include "host.hpp"
 #include "osthread/value.hpp"
 #include "python_function.hpp"
+#include "python_types.hpp"
 
 namespace osthread::python {
 
@@ -107,7 +108,7 @@ struct type_caster<osthread::python::Self<T>> {
   explicit operator osthread::python::Self<T>() const { return osthread::python::Self<T>(object_); }
 
   bool load(handle source, bool) {
-    if (!isinstance<T>(source)) return false;
+    if (!osthread::python::is_of<T>(source)) return false;
     object_ = osthread::python::made_self<T>(source.ptr());
     return true;
   }

@@ -9,12 +9,15 @@ namespace osthread::python {
 PythonError carry(py::error_already_set& error) {
   std::string text;
   try {
-    const auto value =
-        py::reinterpret_steal<py::object>(call_api([&] { return PyObject_Str(error.value().ptr()); }));
+    PyObject* const value = call_api([&] { return PyObject_Str(error.value().ptr()); });
     if (!value) throw py::error_already_set();
+    const Reference told(py::reinterpret_steal<py::object>(value));
+    // It may hold surrogates.
+    const auto bytes = py::reinterpret_steal<py::object>(
+        PyUnicode_AsEncodedString(told.get().ptr(), "utf-8", "backslashreplace"));
+    if (!bytes) throw py::error_already_set();
     const std::string name = reinterpret_cast<PyTypeObject*>(error.type().ptr())->tp_name;
-    const auto told = py::str(name.substr(name.rfind('.') + 1) + ": ") + value;
-    text = told.attr("encode")("utf-8", "backslashreplace").cast<std::string>();  // it may hold surrogates
+    text = name.substr(name.rfind('.') + 1) + ": " + bytes.cast<std::string>();
   } catch (py::error_already_set&) {
     text = "a Python exception whose text can't be had";
   }

@@ -177,9 +177,10 @@ class Builder {
              "an ndarray can't cross to Lua by itself; pass SharedBuffer(a), which shares its memory, or "
              "a.tolist(), "
              "which copies");
-    const auto scalar = py::reinterpret_steal<py::object>(
-        call_api([&] { return PyObject_CallMethod(object.ptr(), "item", nullptr); }));
-    if (!scalar) throw py::error_already_set();
+    PyObject* const item = call_api([&] { return PyObject_CallMethod(object.ptr(), "item", nullptr); });
+    if (!item) throw py::error_already_set();
+    const Reference kept(py::reinterpret_steal<py::object>(item));
+    const py::handle scalar = kept.get();
     if (is_numpy(scalar)) refuse(at, "this " + type_name(object) + " has no Lua form; pass float(x)");
     return convert(scalar, at);
   }
@@ -282,10 +283,11 @@ class Builder {
       int overflow = 0;
       const long long number = PyLong_AsLongLongAndOverflow(k, &overflow);
       if (overflow != 0 || number > kExact || number < -kExact) {
-        const auto text = py::reinterpret_steal<py::str>(call_api([k] { return PyObject_Repr(k); }));
+        PyObject* const text = call_api([k] { return PyObject_Repr(k); });
         if (!text) throw py::error_already_set();
-        refuse(place,
-               "the key " + text.cast<std::string>() + " is beyond 2^53, where Lua numbers run together");
+        const Reference kept(py::reinterpret_steal<py::object>(text));
+        refuse(place, "the key " + kept.get().cast<std::string>() +
+                          " is beyond 2^53, where Lua numbers run together");
       }
       return Value(number);
     }
