@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,6 +82,7 @@ class Callbacks:
         self._expected: set[ClusterFuture] = set()
         self._due: deque[ClusterFuture] = deque()
         self._thread: threading.Thread | None = None
+        self._retries = False
 
     def expect(self, future: ClusterFuture) -> None:
         with self._changed:
@@ -98,6 +100,7 @@ class Callbacks:
                 self._forget(future)
                 return
             self._due.append(future)
+            self._changed.notify_all()
         self._see_to_them()
 
     def _see_to_them(self) -> None:
@@ -125,15 +128,32 @@ class Callbacks:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        loop.call_later(RETRY_SECONDS, self._see_to_them)
+        if not self._retries:
+            self._retries = True
+            loop.call_later(RETRY_SECONDS, self._retry)
         return True
+
+    def _retry(self) -> None:
+        self._retries = False
+        self._see_to_them()
 
     def wait(self, timeout: float | None) -> bool:
         """Until all have returned, or those of ended futures if one of them asks: whether that came in time."""
-        with self._changed:
-            if threading.current_thread() is self._thread:
-                return True
-            return self._changed.wait_for(lambda: not self._expected, timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._changed:
+                if threading.current_thread() is self._thread:
+                    return True
+                left = None if deadline is None else deadline - time.monotonic()
+                if not self._changed.wait_for(lambda: not self._expected or self._are_left(), left):
+                    return False
+                if not self._expected:
+                    return True
+                self._thread = threading.current_thread()
+            self._run()  # where no thread could be made, whoever waits does it
+
+    def _are_left(self) -> bool:
+        return bool(self._due) and self._thread is None
 
     def _run(self) -> None:
         while True:

@@ -328,6 +328,22 @@ def test_callbacks_hold_up_no_event_loop_where_no_thread_can_be_made(
     assert told.get(timeout=PATIENCE) == ("DaskLuaPool-callbacks", 9)
 
 
+def test_a_shutdown_calls_callbacks_where_no_thread_can_be_made(
+    client: Any, no_thread: threading.Event
+) -> None:
+    called: list[int] = []
+    pool = DaskLuaPool(client, 1)
+    futures = [pool.submit(SQUARE, i) for i in range(3)]
+    for future in futures:
+        future.add_done_callback(lambda future: called.append(future.result()))
+    assert [future.result(PATIENCE) for future in futures] == [0, 1, 4]
+    ended = threading.Thread(target=pool.shutdown)
+    ended.start()
+    ended.join(PATIENCE)
+    assert not ended.is_alive()
+    assert sorted(called) == [0, 1, 4]
+
+
 def test_a_callback_of_dask_s_may_wait_for_a_task(client: Any, pool: DaskLuaPool) -> None:
     told: queue.Queue[Any] = queue.Queue()
     future = client.submit(int, 3, pure=False)
