@@ -7,6 +7,7 @@ import dis
 import functools
 import inspect
 import io
+import itertools
 import linecache
 import re
 import sys
@@ -215,7 +216,7 @@ def _has_lines(literal: str, ends: int) -> bool:
     if len(pieces) == 1:  # else it has escapes for line ends, or lines joined in the middle
         return ends == literal.count("\n") and (literal[0] in "rR" or not _JOIN.search(literal))
     # Each a line, which all but the last end, and that may.
-    ended = [bool(_ENDED.search(piece.string)) for piece in pieces]
+    ended = [piece.string[0] not in "rR" and bool(_ENDED.search(piece.string)) for piece in pieces]
     in_line = all(piece.start[0] == piece.end[0] == row for row, piece in enumerate(pieces, 1))
     return in_line and all(ended[:-1]) and ends == sum(ended)
 
@@ -239,8 +240,14 @@ def _lua_name(parameter: inspect.Parameter, function: FunctionType) -> str:
 
 def _renamed(name: str, qualname: str) -> str | None:
     """What a name was that Python has renamed as private to a class, one of those that a function stands in."""
-    for part in qualname.split(".")[:-1]:
+    parts = qualname.split(".")
+    for part, following in itertools.pairwise(parts):
         owner = "_" + part.lstrip("_")
-        if owner != "_" and name.startswith(owner + "__") and not name.endswith("__"):
+        if (
+            following != "<locals>"
+            and owner != "_"
+            and name.startswith(owner + "__")
+            and not name.endswith("__")
+        ):
             return name[len(owner) :]
     return None
