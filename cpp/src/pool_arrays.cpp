@@ -60,6 +60,10 @@ PoolJob::Work work_over(PoolCore& core, const Code& code, const std::vector<Shar
   std::vector<SharedBuffer> all = arrays;
   if (options.out) all.push_back(*options.out);
   if (all.empty()) throw std::invalid_argument("map_array: there is no array");
+  constexpr std::size_t kMost = 200;  // of what a call in Lua can have
+  if (all.size() + options.args.size() > kMost)
+    throw std::invalid_argument("map_array: more than " + std::to_string(kMost) +
+                                " arrays and args; a list can be one of them");
   PoolJob::Work work{.function = core.function_of(code),
                      .maker = core.function_of(Code(binder(all.size(), options.args.size()), "=map_array")),
                      .make_of = {all.size(), options.args.size()}};

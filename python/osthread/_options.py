@@ -11,7 +11,15 @@ from typing import Any, Literal, Protocol, TypedDict
 from ._channel import Channel
 from ._checks import check_encoding, check_flag, check_one_of, check_seconds, check_text_option, check_whole
 
-__all__ = ["StateOptions", "TextStream", "ThreadOptions", "check_state", "check_thread", "prepare"]
+__all__ = [
+    "StateOptions",
+    "TextStream",
+    "ThreadOptions",
+    "check_pool",
+    "check_state",
+    "check_thread",
+    "prepare",
+]
 
 
 class TextStream(Protocol):
@@ -82,6 +90,8 @@ _LEAST_MEMORY = 65536  # what a chunk and its error need
 _LEAST_STACK = 256 * 1024  # the core's kMinimumStackSize
 _STATE = frozenset(StateOptions.__annotations__)
 _THREAD = frozenset(ThreadOptions.__annotations__) | _STATE
+_OF_ONE_THREAD = frozenset({"suspended", "on_exit", "chunk_name", "closes", "notify"})
+_OF_A_POOL = frozenset({"max_workers", "setup", "tasks_per_state"})
 
 
 def check_state(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,13 +134,26 @@ def prepare(options: dict[str, Any]) -> dict[str, Any]:
     return prepared
 
 
+def check_pool(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a pool's threads, checked."""
+    for name in options:
+        if name in _OF_ONE_THREAD:
+            raise TypeError(f"{name} is an option of a single OSThread, not of a LuaPool")
+    _require_known(options, (_THREAD - _OF_ONE_THREAD) | _OF_A_POOL)
+    return check_thread(options)
+
+
+def _require_known(options: Iterable[str], known: frozenset[str]) -> None:
+    for name in options:
+        if name not in known:
+            raise TypeError(f"there is no option {name!r}; there are {', '.join(sorted(known))}")
+
+
 def _check(options: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     if not options:
         return {}
     checked = dict(options)
-    for name in checked:
-        if name not in known:
-            raise TypeError(f"there is no option {name!r}; there are {', '.join(sorted(known))}")
+    _require_known(checked, known)
     for name in ("grace", "time_limit"):
         check_seconds(checked, name)
     if checked.get("grace", 0) is None:

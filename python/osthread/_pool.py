@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import re
 import time
 import warnings
 import weakref
@@ -17,8 +18,9 @@ from typing import Any
 
 from . import _core
 from ._checks import positive
+from ._function import LuaFunction
 from ._future import WaitTimeoutError
-from ._options import ThreadOptions, check_thread, code_parts, prepare
+from ._options import ThreadOptions, check_pool, code_parts, prepare
 from ._pool_future import PoolFuture
 from ._progress import progress_bar
 from ._shared_buffer import SharedBuffer
@@ -32,12 +34,12 @@ except ImportError:  # Python 3.10: only type checkers ask
 __all__ = ["CALLBACK_SECONDS", "LuaPool", "PoolStatistics", "begun", "results_of"]
 
 _MOST_WORKERS = 1 << 15
+# Code that begins with a function's definition.
+_NAMED = re.compile(rb"\s*(local\s+)?function\s+[A-Za-z_]")
 # How long the callbacks of a pool that is terminated may take to return.
 CALLBACK_SECONDS = 5.0
 # The same when Ctrl-C has ended the wait for them: they may not have begun.
 _INTERRUPTED_SECONDS = 1.0
-_OF_ONE_THREAD = ("suspended", "on_exit", "chunk_name", "closes", "notify")
-
 # Those that may have something to do at the program's end.
 _pools: weakref.WeakSet[LuaPool] = weakref.WeakSet()
 
@@ -95,10 +97,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         tasks_per_state: int | None = None,
         **options: Unpack[ThreadOptions],
     ) -> None:
-        for name in _OF_ONE_THREAD:
-            if name in options:
-                raise TypeError(f"{name} is an option of a single OSThread, not of a LuaPool")
-        checked = check_thread(options)
+        checked = check_pool(options)
         if not isinstance(setup, (str, bytes, os.PathLike)):
             raise TypeError(f"setup must be Lua source or a path, not {type(setup).__name__}")
         source, _ = code_parts(setup, None)
@@ -201,7 +200,8 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         and ``stop`` count rows, ``stop`` excluded. **A wild index crashes the process**, so this is for code that you
         trust; in states without the library ``ffi`` (``libraries="safe"``) kernels get checked SharedBuffers. So they
         do of arrays of int64, uint64 and float16, whose elements are then Lua's numbers, as elsewhere: behind a pointer
-        they would be FFI integers or bits (``a.data``).
+        they would be FFI integers or bits (``a.data``). FFI integers are those beyond 2^53 all the same, and int64 and
+        uint64 fields of structures: their arithmetic is C's, which cuts fractions off, so ``tonumber(x)`` comes first.
 
         Waits, and returns ``out`` if it is given, else the list of what the calls returned, in order. ``chunksize``:
         rows for each call; 16 calls for each worker. An error of a call is raised; the others are stopped.
@@ -212,6 +212,11 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         with self._lend(f, arrays, out, args, chunksize=chunksize) as task:
             results = (
                 list(progress_bar(results_of(task), progress, task._count())) if progress else task._collect()
+            )
+        if any(isinstance(each, LuaFunction) for each in results):
+            raise TypeError(
+                "map_array: the kernel has returned a function; it is to be the function itself, "
+                "`function(a, start, stop) ... end`, without a `return` before it"
             )
         return results if out is None else out
 
@@ -230,6 +235,11 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         if not isinstance(args, tuple):
             raise TypeError(f"args must be a tuple, not {type(args).__name__}")
         source, name = code_parts(f, None)
+        if isinstance(source, bytes) and _NAMED.match(source) and b"..." not in source:
+            raise ValueError(
+                "map_array: the code defines a function and calls none; the kernel is a function without a name, "
+                "`function(a, start, stop) ... end`, or a chunk that gets its arguments as `...`"
+            )
         chunk = 0 if chunksize is None else positive(chunksize, "chunksize")
         with ExitStack() as lent:
             buffers = tuple(_buffer(array, lent) for array in arrays)

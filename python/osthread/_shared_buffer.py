@@ -28,7 +28,9 @@ class SharedBuffer(_core.SharedBuffer):
     In Python ``np.asarray(buffer)`` and ``memoryview(buffer)`` are the same memory; in Lua ``buffer[i]`` is an element,
     counted from 0 over all dimensions and checked against the bounds, ``#buffer`` their number, ``buffer.shape`` a
     table, and ``buffer.data`` a pointer for FFI code, unchecked (and gone with the last handle of the buffer). An
-    element that is a structure refers to the memory, which stays as long as anything in the state does.
+    element that is a structure refers to the memory, which stays as long as anything in the state does. Integers of 64
+    bits are Lua's numbers up to 2^53; beyond, and as fields of structures, they are the FFI's, with C's arithmetic:
+    ``tonumber(x)`` before a fraction. A plain store converts as C does: 1.5 becomes 1 in an array of integers.
     ``buffer:release()`` gives the memory up there, before its state's next garbage collection would.
 
     Every method may be called from any thread. The elements themselves are plain memory: threads that change the same

@@ -439,7 +439,7 @@ def test_wrong_options_are_told_at_once() -> None:
         LuaPool(setup="x =")
     with pytest.raises(TypeError, match="suspended"):
         LuaPool(suspended=True)
-    with pytest.raises(TypeError, match="no option 'colour'"):
+    with pytest.raises(TypeError, match=r"no option 'colour'.* max_workers.* tasks_per_state"):
         LuaPool(colour="red")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="libraries"):
         LuaPool(libraries=["nothing"])
@@ -810,6 +810,29 @@ def test_map_refuses_wrong_arguments(pool: LuaPool) -> None:
 AXPY = """function(x, y, out, i, j, a)
   for k = i, j - 1 do out[k] = a * x[k] + y[k] end
 end"""
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        "return function(a, i, j) a[i] = 1 end",
+        "function kernel(a, i, j) a[i] = 1 end",
+        " local function kernel(a, i, j) a[i] = 1 end",
+    ],
+)
+def test_a_kernel_that_is_only_defined_is_refused(kernel: str, pool: LuaPool) -> None:
+    a = np.zeros(4)
+    with pytest.raises((TypeError, ValueError), match=r"function\(a, start, stop\) \.\.\. end"):
+        pool.map_array(kernel, a, out=a)
+    chunk = "local function one() return 1 end local a, out, i, j = ... for k = i, j - 1 do a[k] = one() end"
+    assert pool.map_array(chunk, a, out=a).tolist() == [1] * 4
+
+
+def test_more_arguments_than_a_call_can_have_are_refused(pool: LuaPool) -> None:
+    a, kernel = np.zeros(4), "function(a, i, j, ...) return select('#', ...) end"
+    assert sum(pool.map_array(kernel, a, args=(None,) * 199)) == 4 * 199
+    with pytest.raises(ValueError, match="more than 200 arrays and args"):
+        pool.map_array(kernel, a, args=(None,) * 200)
 
 
 @pytest.mark.parametrize(("dtype", "element"), [("f8", "y"), ([("x", "f8")], "{y}")])
