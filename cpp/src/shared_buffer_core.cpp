@@ -78,6 +78,17 @@ bool is_lua_number(T number) noexcept {
   }
 }
 
+// As sums wrap around, a negative one is for unsigned integers, too, if it is one of as many bits.
+template <class T>
+T addend(const Value& number) {
+  if constexpr (std::unsigned_integral<T>) {
+    const bool negative = (number.type() == Value::Type::number && number.number() < 0) ||
+                          (number.type() == Value::Type::int64 && number.int64() < 0);
+    if (negative) return static_cast<T>(number.as<std::make_signed_t<T>>());
+  }
+  return number.as<T>();
+}
+
 }  // namespace
 
 std::size_t BufferLayout::itemsize() const noexcept {
@@ -122,7 +133,7 @@ Value SharedBufferCore::add(std::size_t index, const Value& number) {
   return visit_atomic(layout_.dtype, [&](auto zero) -> Value {
     using T = decltype(zero);
     const std::atomic_ref<T> element(*at<T>(index));
-    const T more = number.as<T>();
+    const T more = addend<T>(number);
     T now = element.load();
     while (!element.compare_exchange_weak(now, sum(now, more))) {
     }

@@ -157,7 +157,9 @@ def _body(function: FunctionType) -> str:
                 f"{function.__qualname__}: python -OO drops docstrings, and with them the Lua code of @osthread.lua; "
                 "use osthread.compile()"
             )
-        raise TypeError(f"{function.__qualname__}: the docstring is the Lua code, and there is none")
+        raise TypeError(
+            f"{function.__qualname__}: the docstring is the Lua code, and there is none (an f-string is none)"
+        )
     if hasattr(function, "__wrapped__") or _instructions(function) != _instructions(_does_nothing):
         raise TypeError(
             f"{function.__qualname__}: the docstring is the Lua code, and Python code after it would never run; "

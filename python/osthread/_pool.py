@@ -242,8 +242,8 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
             )
         chunk = 0 if chunksize is None else positive(chunksize, "chunksize")
         with ExitStack() as lent:
-            buffers = tuple(_buffer(array, lent) for array in arrays)
-            target = None if out is None else _buffer(out, lent)
+            buffers = tuple(_buffer(array, f"array {n}", lent) for n, array in enumerate(arrays, 1))
+            target = None if out is None else _buffer(out, "out", lent)
             if target is not None and target.readonly:
                 raise ValueError("map_array: out is read-only")
             task = self._map_array(source, name, buffers, target, args, chunk, rows)
@@ -368,8 +368,15 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - time.monotonic(), 0.0)
 
 
-def _buffer(array: Any, lent: ExitStack) -> SharedBuffer:
-    return array if isinstance(array, SharedBuffer) else lent.enter_context(SharedBuffer(array))
+def _buffer(array: Any, name: str, lent: ExitStack) -> SharedBuffer:
+    if isinstance(array, SharedBuffer):
+        return array
+    try:
+        return lent.enter_context(SharedBuffer(array))
+    except TypeError as error:
+        raise TypeError(f"map_array: {name}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"map_array: {name}: {error}") from None
 
 
 def _cpus() -> int:

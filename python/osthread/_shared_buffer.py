@@ -112,7 +112,7 @@ class SharedBuffer(_core.SharedBuffer):
         return interface
 
     def add(self, index: int, x: float = 1) -> Any:
-        """Adds to an element, atomically: the sum. Integers wrap around."""
+        """Adds to an element, atomically: the sum. Integers wrap around, so unsigned ones take a negative ``x``."""
         return self._add(self._index(index), x)
 
     def compare_and_set(self, index: int, old: float, new: float) -> bool:

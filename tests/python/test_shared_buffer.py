@@ -1053,6 +1053,19 @@ def test_a_wrong_index_in_lua_says_where(code: str) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
+def test_unsigned_integers_are_counted_down_by_negative_ones(dtype: str, lua: LuaState) -> None:
+    b = SharedBuffer(dtype, 1)
+    most = np.iinfo(dtype).max
+    assert b.add(0, -1) == most
+    assert b.add(0, 2) == 1
+    assert lua.execute("local b = ... return b:add(0, -1)", b) == 0
+    assert b.add(0, -(most // 2) - 1) == most // 2 + 1
+    for wrong in (-(most // 2) - 2, most + 1, 0.5):
+        with pytest.raises((ConversionError, TypeError)):
+            b.add(0, wrong)
+
+
 @pytest.mark.parametrize("index", [2**63, -(2**63) - 1, 10**30])
 def test_an_index_beyond_all_is_out_of_range(index: int) -> None:
     b = SharedBuffer("int32", 3)

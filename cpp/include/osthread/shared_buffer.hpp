@@ -93,7 +93,8 @@ class OSTHREAD_EXPORT SharedBuffer : public SharedHandle<SharedBufferCore> {
 
   // Of one element, counted from 0 over all dimensions: an integer, float32 or float64 (else
   // std::invalid_argument, as for a readonly buffer). std::out_of_range; ConversionError for a number that
-  // does not fit. Integers wrap around. Each is atomic, and sequentially consistent.
+  // does not fit. Integers wrap around, so that unsigned ones may be given a negative number
+  // to add. Each is atomic, and sequentially consistent.
   Value add(std::size_t index, const Value& number);  // the sum
   bool compare_and_set(std::size_t index, const Value& old, const Value& number);
   // Waits until the element is not `old`, which it looks for when somebody calls notify(). Ends with a stop
