@@ -173,4 +173,10 @@ Reference::~Reference() {
   if (!list.announced) list.announced = Py_AddPendingCall(drop_all, nullptr) == 0;
 }
 
+Reference called(const std::function<PyObject*()>& function) {
+  PyObject* const result = call_api(function);
+  if (!result) throw py::error_already_set();
+  return Reference(py::reinterpret_steal<py::object>(result));
+}
+
 }  // namespace osthread::python

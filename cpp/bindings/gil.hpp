@@ -71,7 +71,8 @@ void write_raised(py::handle where) noexcept;
 void discard(py::error_already_set& error, py::handle where) noexcept;
 void discard(py::error_already_set& error, const char* where) noexcept;
 
-// A reference that may die on a thread without the GIL: it is then dropped later, by one that has it.
+// A reference that may die on a thread without the GIL: it is then dropped later, by one that has it. Or
+// where the interpreter may end the thread, as code that its death runs is kept from unwinding.
 class Reference {
  public:
   explicit Reference(py::object object) : object_(object.release().ptr()) {}
@@ -83,5 +84,8 @@ class Reference {
  private:
   PyObject* object_;
 };
+
+// What call_api() gives; throws its error.
+Reference called(const std::function<PyObject*()>& function);
 
 }  // namespace osthread::python

@@ -9,9 +9,7 @@ namespace osthread::python {
 PythonError carry(py::error_already_set& error) {
   std::string text;
   try {
-    PyObject* const value = call_api([&] { return PyObject_Str(error.value().ptr()); });
-    if (!value) throw py::error_already_set();
-    const Reference told(py::reinterpret_steal<py::object>(value));
+    const Reference told = called([&] { return PyObject_Str(error.value().ptr()); });
     // It may hold surrogates.
     const auto bytes = py::reinterpret_steal<py::object>(
         PyUnicode_AsEncodedString(told.get().ptr(), "utf-8", "backslashreplace"));

@@ -116,9 +116,8 @@ class Builder {
     if (Value shared = shared_to_value(object); !shared.is_nil()) return shared;
     if (is_numpy(object)) return numpy(object, at);
     if (PyIndex_Check(o)) {
-      const auto index = py::reinterpret_steal<py::object>(call_api([o] { return PyNumber_Index(o); }));
-      if (!index) throw py::error_already_set();
-      return integer(index, at);
+      const Reference index = called([o] { return PyNumber_Index(o); });
+      return integer(index.get(), at);
     }
     if (PyCallable_Check(o)) {
       Value& function = callables_[o];  // one Lua function, however often it is met
@@ -177,10 +176,8 @@ class Builder {
              "an ndarray can't cross to Lua by itself; pass SharedBuffer(a), which shares its memory, or "
              "a.tolist(), "
              "which copies");
-    PyObject* const item = call_api([&] { return PyObject_CallMethod(object.ptr(), "item", nullptr); });
-    if (!item) throw py::error_already_set();
-    const Reference kept(py::reinterpret_steal<py::object>(item));
-    const py::handle scalar = kept.get();
+    const Reference item = called([&] { return PyObject_CallMethod(object.ptr(), "item", nullptr); });
+    const py::handle scalar = item.get();
     if (is_numpy(scalar)) refuse(at, "this " + type_name(object) + " has no Lua form; pass float(x)");
     return convert(scalar, at);
   }
@@ -283,10 +280,8 @@ class Builder {
       int overflow = 0;
       const long long number = PyLong_AsLongLongAndOverflow(k, &overflow);
       if (overflow != 0 || number > kExact || number < -kExact) {
-        PyObject* const text = call_api([k] { return PyObject_Repr(k); });
-        if (!text) throw py::error_already_set();
-        const Reference kept(py::reinterpret_steal<py::object>(text));
-        refuse(place, "the key " + kept.get().cast<std::string>() +
+        const Reference text = called([k] { return PyObject_Repr(k); });
+        refuse(place, "the key " + text.get().cast<std::string>() +
                           " is beyond 2^53, where Lua numbers run together");
       }
       return Value(number);

@@ -145,15 +145,16 @@ class Callbacks:
                 if threading.current_thread() is self._thread:
                     return True
                 left = None if deadline is None else deadline - time.monotonic()
-                if not self._changed.wait_for(lambda: not self._expected or self._are_left(), left):
+                if not self._changed.wait_for(self._waits_no_more, left):
                     return False
                 if not self._expected:
                     return True
                 self._thread = threading.current_thread()
             self._run()  # where no thread could be made, whoever waits does it
 
-    def _are_left(self) -> bool:
-        return bool(self._due) and self._thread is None
+    def _waits_no_more(self) -> bool:
+        """All have returned, or some are due and nobody calls them."""
+        return not self._expected or (bool(self._due) and self._thread is None)
 
     def _run(self) -> None:
         while True:

@@ -31,7 +31,15 @@ try:
 except ImportError:  # Python 3.10: only type checkers ask
     Unpack = tuple  # type: ignore[assignment]
 
-__all__ = ["CALLBACK_SECONDS", "LuaPool", "PoolStatistics", "begun", "results_of"]
+__all__ = [
+    "CALLBACK_SECONDS",
+    "LuaPool",
+    "PoolStatistics",
+    "begun",
+    "check_kernel",
+    "check_returned",
+    "results_of",
+]
 
 _MOST_WORKERS = 1 << 15
 # Code that begins with a function's definition.
@@ -213,11 +221,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
             results = (
                 list(progress_bar(results_of(task), progress, task._count())) if progress else task._collect()
             )
-        if any(isinstance(each, LuaFunction) for each in results):
-            raise TypeError(
-                "map_array: the kernel has returned a function; it is to be the function itself, "
-                "`function(a, start, stop) ... end`, without a `return` before it"
-            )
+        check_returned(results)
         return results if out is None else out
 
     @contextmanager
@@ -235,11 +239,7 @@ class LuaPool(_core.Pool, concurrent.futures.Executor):
         if not isinstance(args, tuple):
             raise TypeError(f"args must be a tuple, not {type(args).__name__}")
         source, name = code_parts(f, None)
-        if isinstance(source, bytes) and _NAMED.match(source) and b"..." not in source:
-            raise ValueError(
-                "map_array: the code defines a function and calls none; the kernel is a function without a name, "
-                "`function(a, start, stop) ... end`, or a chunk that gets its arguments as `...`"
-            )
+        check_kernel(source)
         chunk = 0 if chunksize is None else positive(chunksize, "chunksize")
         with ExitStack() as lent:
             buffers = tuple(_buffer(array, f"array {n}", lent) for n, array in enumerate(arrays, 1))
@@ -366,6 +366,24 @@ def begun(results: Iterator[Any]) -> Iterator[Any]:
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+
+
+def check_kernel(source: Any) -> None:
+    """Whether it is more than a definition, which would do nothing."""
+    if isinstance(source, bytes) and _NAMED.match(source) and b"..." not in source:
+        raise ValueError(
+            "map_array: the code defines a function and calls none; the kernel is a function without a name, "
+            "`function(a, start, stop) ... end`, or a chunk that gets its arguments as `...`"
+        )
+
+
+def check_returned(results: list[Any]) -> None:
+    """Whether a kernel's calls have done something, not given the kernel."""
+    if any(isinstance(each, LuaFunction) for each in results):
+        raise TypeError(
+            "map_array: the kernel has returned a function; it is to be the function itself, "
+            "`function(a, start, stop) ... end`, without a `return` before it"
+        )
 
 
 def _buffer(array: Any, name: str, lent: ExitStack) -> SharedBuffer:

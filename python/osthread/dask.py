@@ -35,7 +35,7 @@ from ._dask_future import Callbacks, ClusterFuture, unless_out_of_reach
 from ._dask_worker import PoolPlugin, call_each, call_one, over_rows, statistics_of
 from ._function import LuaFunction
 from ._options import ThreadOptions, code_parts
-from ._pool import CALLBACK_SECONDS, LuaPool, PoolStatistics, begun
+from ._pool import CALLBACK_SECONDS, LuaPool, PoolStatistics, begun, check_kernel, check_returned
 from ._progress import progress_bar
 from ._shared_buffer import _checked
 from .errors import ThreadAbandonedWarning
@@ -175,7 +175,9 @@ class DaskLuaPool(concurrent.futures.Executor):
         The arrays are sent to all of them, whole; what the kernel writes into ``out`` comes back. Changes of the other
         arrays do not: they are copies there. The part of a process that dies is done by another.
         """
-        function = _function(f)
+        source, name = code_parts(f, None)
+        check_kernel(source)
+        function = _made(source, name)
         if not isinstance(args, tuple):
             raise TypeError(f"args must be a tuple, not {type(args).__name__}")
         everything = [np.asarray(array) for array in arrays]
@@ -204,6 +206,7 @@ class DaskLuaPool(concurrent.futures.Executor):
             if target is not None:
                 target[rows] = written
             results.extend(returned)
+        check_returned(results)
         return results if out is None else out
 
     def _over_parts(
@@ -338,5 +341,8 @@ class DaskLuaPool(concurrent.futures.Executor):
 
 
 def _function(f: Any) -> LuaFunction:
-    source, name = code_parts(f, None)
+    return _made(*code_parts(f, None))
+
+
+def _made(source: Any, name: str) -> LuaFunction:
     return LuaFunction(_core.compile(source, name) if isinstance(source, bytes) else source)

@@ -268,6 +268,15 @@ def test_a_kernel_that_ends_every_worker_process_is_an_error(
     assert pool.submit(SQUARE, 3).result(PATIENCE) == 9
 
 
+@pytest.mark.parametrize(
+    "kernel", ["return function(a, i, j) a[i] = 1 end", "function kernel(a, i, j) a[i] = 1 end"]
+)
+def test_a_kernel_that_is_only_defined_is_refused(kernel: str, pool: DaskLuaPool) -> None:
+    a = np.zeros(4)
+    with pytest.raises((TypeError, ValueError), match=r"function\(a, start, stop\) \.\.\. end"):
+        pool.map_array(kernel, a, out=a)
+
+
 # --- Callbacks ---
 
 
